@@ -216,12 +216,8 @@ def decide_until_stable(
         requested |= following
 
 
-def _closed(
-    context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change], options: PlanOptions
-) -> tuple[int, ...]:
+def _closed(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> tuple[int, ...]:
     """Numbers of the pending operations that can be closed."""
-    if options.offline or not context.state.open:
-        return ()
     seen = ((kind_of(t.kind), refreshed.observations[a]) for a, t in refreshed.tracked_objects.items())
     waiting = frozenset(o.id for kind, o in seen if isinstance(kind, Host) and kind.power_of(o.values) != "on")
     return tuple(resolvable_operations(context.state, changes, refreshed.observations, waiting))
@@ -254,7 +250,7 @@ def _plan(
     )
     seen = ((a, o.present, o.id, dict(o.values)) for a, o in sorted(refreshed.observations.items()))
     state = context.state
-    closed = _closed(context, refreshed, changes, options)
+    closed = _closed(context, refreshed, changes) if state.open and not options.offline else ()
     down = tuple(f"{c.address}: {POWERED_OFF_REASON}" for c in shown if POWERED_OFF_REASON in c.reasons)
     recovery = down + tuple(
         f"{i.address}: a previous {i.noun} may have succeeded; checking first"

@@ -63,31 +63,39 @@ def decide_changes(
             if tracked.binding is not None:
                 made.changes[address] = forget(tracked)
         elif resource is None:
-            if tracked.binding is not None:
-                change = unless_forgotten(deletion(tracked, observation, options), context, options)
-                if observation.stuck and change.action is Action.DELETE and not options.destroy:
-                    made.problems.add(cannot_be_deleted(tracked, observation))
-                    # Without a domain, its ports are free: nothing is applied.
-                    change = replace(change, action=Action.NO_OP, losses=(), applied={})
-                made.changes[address] = change
-            elif tracked.pending is not None and _has_come(tracked, observation):
-                # An earlier creation came late: absent is left pending, for it may come still.
-                left = deposed_of(tracked, observation, made.changes, options)
-                if isinstance(left, Change):
-                    made.changes[address] = left
-                elif left is not None:
-                    made.problems.add(left)
+            _unwanted(context, tracked, observation, made, options)
         else:
             want = desired[address]
-            if _powered_off_by_apply(tracked, observation):
+            if kind_of(tracked.kind).power_of(observation.values) == "off" and _was_to_come_back(tracked):
                 want = {kind_of(tracked.kind).power_field: "on", **want}
             base = _base(context, tracked, resource, want)
             change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
             made.changes[address] = change
     if not options.destroy:
         made.problems.extend(refreshed.problems)
-        _keep_claimed(context, refreshed, made)
+        if any(c.action is Action.ADOPT for c in made.changes.values()):
+            _keep_claimed(context, refreshed, made)
     return made
+
+
+def _unwanted(
+    context: PlanContext, tracked: TrackedObject, observation: Observation, made: ChangeSet, options: PlanOptions
+) -> None:
+    """Add the change of an object that no manifest wants: bound, or of a pending creation."""
+    if tracked.binding is not None:
+        change = unless_forgotten(deletion(tracked, observation, options), context, options)
+        if observation.stuck and change.action is Action.DELETE and not options.destroy:
+            made.problems.add(cannot_be_deleted(tracked, observation))
+            # Without a domain, its ports are free: nothing is applied.
+            change = replace(change, action=Action.NO_OP, losses=(), applied={})
+        made.changes[tracked.address] = change
+    elif tracked.pending is not None and _has_come(tracked, observation):
+        # An earlier creation came late: absent is left pending, for it may come still.
+        left = deposed_of(tracked, observation, made.changes, options)
+        if isinstance(left, Change):
+            made.changes[tracked.address] = left
+        elif left is not None:
+            made.problems.add(left)
 
 
 def _has_come(tracked: TrackedObject, observation: Observation) -> bool:
@@ -115,12 +123,8 @@ def _keep_claimed(context: PlanContext, refreshed: RefreshedState, made: ChangeS
         made.problems.add(resource.problem("already-managed", "", summary, remedy=remedy, exit_code=ExitCode.REFUSED))
 
 
-def _powered_off_by_apply(tracked: TrackedObject, observation: Observation) -> bool:
-    """Whether an interrupted apply powered it off, also if its power is not managed: it ran before."""
-    return kind_of(tracked.kind).power_of(observation.values) == "off" and _was_to_come_back(tracked)
-
-
 def _was_to_come_back(tracked: TrackedObject) -> bool:
+    """Whether an interrupted apply powered it off, also if its power is not managed: it ran before."""
     bound, operation = tracked.binding, tracked.operation
     powering_off = operation is not None and operation.powers_off
     return bound is not None and (powering_off or bound.powered_off_by_apply)
@@ -149,13 +153,17 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
     lifecycle = resource.spec.lifecycle
     parent = parent_address(resource)
     marker = kind.marker(resource, context.inventory, tracked.generation)
+    old = Placement()
+    if binding is not None:  # the VM of the bound object only if that is another
+        moved = (binding.parent, tracked.parent_id) if binding.parent != parent else ("", "")
+        old = Placement(tracked.place.name, tracked.place.to_json(), *moved)
     return Change(
         tracked.address,
         tracked.kind,
         Action.NO_OP,
         identity=Identity(tracked.id, generation=tracked.generation, marker=marker),
         placement=Placement(tracked.route.name, tracked.route.to_json(), parent),
-        old_placement=_old_placement(tracked, parent),
+        old_placement=old,
         desired=want,
         applied=binding.applied if binding else {},
         resolved=binding.resolved if binding else {},
@@ -168,15 +176,6 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
         delete_first=lifecycle.replace == "deleteFirst" or not kind.replace_in_place_last,
         timeout_seconds=(timeouts.update if binding else timeouts.create) or 0,
     )
-
-
-def _old_placement(tracked: TrackedObject, parent: str) -> Placement:
-    """Placement of the bound object; its VM only if that is another."""
-    if tracked.binding is None:
-        return Placement()
-    moved = tracked.binding.parent != parent
-    old = (tracked.binding.parent, tracked.parent_id) if moved else ("", "")
-    return Placement(tracked.place.name, tracked.place.to_json(), *old)
 
 
 def _wanted(
@@ -231,8 +230,9 @@ def _wanted(
         return new_object(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has all fields of the manifest
-        made.problems.extend(elsewhere(tracked, resource, found.ignored))
-    return _to_finish(_compared(context, tracked, resource, seen, found, asked), observation)
+        if found.ignored:
+            made.problems.extend(elsewhere(tracked, resource, found.ignored))
+    return _compared(context, tracked, resource, seen, found, asked, observation.unfinished)
 
 
 def _difference(
@@ -259,13 +259,6 @@ def _difference(
     )
 
 
-def _to_finish(change: Change, observation: Observation) -> Change:
-    """The change, as an update where an object that matches the manifest is not completely created."""
-    if change.action is not Action.NO_OP or not observation.unfinished:
-        return change
-    return replace(change, action=Action.UPDATE, reasons=(observation.unfinished,))
-
-
 def _compared(
     context: PlanContext,
     tracked: TrackedObject,
@@ -273,7 +266,9 @@ def _compared(
     seen: Change,
     found: Difference,
     asked: tuple[str, ...],
+    unfinished: str,
 ) -> Change:
+    """The change of a bound resource by its differences, and by the part of its creation that is not done."""
     assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
     fields = list(found.changes)
     if tracked.binding.protected != seen.protected:
@@ -291,7 +286,8 @@ def _compared(
         changed = replace(changed, fields=whole, notes=notes, losses=losses)
         forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
         return new_object(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))
-    changed = _left_alone(changed, found.ignored)
+    if found.ignored:
+        changed = _left_alone(changed, found.ignored)
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         if all(c.path in tracked.binding.uncertain for c in fields):
@@ -300,7 +296,7 @@ def _compared(
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)
-    return changed
+    return replace(changed, action=Action.UPDATE, reasons=(unfinished,)) if unfinished else changed
 
 
 def not_ignored(ignored: Iterable[FieldChange]) -> tuple[str, ...]:

@@ -79,7 +79,8 @@ def difference(sides: DiffInput) -> Difference:
             _compare(sides, field_, rule, own)
         if left_alone:
             found.ignored += _as_ignored(field_, rule, own)
-    return _by_lifecycle(found, [p for p in sides.resource.spec.lifecycle.replace_on if "/" not in p])
+    paths = [p for p in sides.resource.spec.lifecycle.replace_on if "/" not in p]
+    return _by_lifecycle(found, paths) if paths else found
 
 
 def _as_ignored(field_: SpecField, rule: Rule, found: Difference) -> list[FieldChange]:
@@ -171,7 +172,7 @@ def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Diff
             drift = _same_reference(sides, path, field_.read(sides.resource.spec))
             found.changes.append(FieldChange(path, SECRET, SECRET, rule.behaviour.value, drift, secret=True))
     elif path not in sides.binding.uncertain:
-        found.settled[path] = _reference(field_.read(sides.resource.spec))
+        found.settled[path] = field_.read(sides.resource.spec).model_dump(mode="json", by_alias=True)
 
 
 def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
@@ -179,13 +180,7 @@ def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
     changed is unknown then."""
     if not isinstance(reference, SecretRef) or path in sides.binding.uncertain:
         return False
-    return sides.binding.applied.get(path) == _reference(reference)
-
-
-def _reference(reference: SecretRef) -> Json:
-    """A reference to a secret as the state keeps it."""
-    kept: Json = reference.model_dump(mode="json", by_alias=True)
-    return kept
+    return bool(sides.binding.applied.get(path) == reference.model_dump(mode="json", by_alias=True))
 
 
 def _will_run(sides: DiffInput) -> bool:

@@ -33,16 +33,18 @@ def choose_ports(
         for a, fields in automatic.items()
     }
     desired |= automatic
+    # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
+    off = {a for a, kept in chosen.items() if kept and _is_off(tracked_objects[a], refreshed)}
+    if not off and not any(AUTO in fields.values() for fields in automatic.values()):
+        return desired
     held: defaultdict[str, Allocations] = defaultdict(Allocations)
     for target, others in refreshed.unmanaged.items():
         for identity, other in others.items():
             held[target].add(identity, other)
-    # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
-    off = {a for a, c in tracked_objects.items() if _is_off(c, refreshed)}
-    for address in sorted(tracked_objects, key=lambda a: bool(chosen.get(a)) and a in off):
+    for address in sorted(tracked_objects, key=off.__contains__):
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
         fields, there = desired.get(address, {}), held[tracked.route.target]
-        if chosen.get(address) and address in off:
+        if address in off:
             taken = there.contested(kind.capacity(fields))
             automatic[address].update({path: AUTO for path in chosen[address] if fields[path] in taken})
         there.add(address, kind.capacity({k: v for k, v in fields.items() if v != AUTO}))

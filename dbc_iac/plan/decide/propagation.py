@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -21,16 +22,17 @@ def propagate(change_set: ChangeSet) -> None:
     """Propagate changes in place until nothing changes."""
     changes = change_set.changes
     for address, change in changes.items():
-        changes[address] = _with_parent(change, change_set)
-    _same_name_networks(changes, change_set.problems)
-    _spread_unknown(changes)
+        if (parent := changes.get(change.placement.parent)) is not None:
+            changes[address] = _with_parent(change, parent, change_set)
+    networks = {c.address: c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)}
+    if networks:
+        _same_name_networks(networks, changes, change_set.problems)
+    if unknown := {a for a, c in changes.items() if c.action is Action.UNKNOWN}:
+        _spread_unknown(unknown, changes)
 
 
-def _with_parent(change: Change, change_set: ChangeSet) -> Change:
+def _with_parent(change: Change, parent: Change, change_set: ChangeSet) -> Change:
     """The change of a child with that of its VM: a disk is deleted and created with it, a snapshot is kept."""
-    parent = change_set.changes.get(change.placement.parent)
-    if parent is None:
-        return change
     vm_gone = parent.action in _DELETED or (parent.action is Action.CREATE and bool(parent.identity.old_id))
     parent_id = (
         parent.identity.id if change.action is not Action.DELETE else parent.identity.old_id or parent.identity.id
@@ -88,10 +90,9 @@ def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
     )
 
 
-def _same_name_networks(changes: dict[str, Change], problems: Diagnostics) -> None:
-    """Replace the members of a LAN that is replaced under its name: it is deleted first."""
-    networks = {c.address: c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)}
-    for member in [*changes.values()] if networks else ():
+def _same_name_networks(networks: Mapping[str, Change], changes: dict[str, Change], problems: Diagnostics) -> None:
+    """Replace the members of LANs that are replaced under their names: these are deleted first."""
+    for member in [*changes.values()]:
         for network in [networks[a] for a in dict.fromkeys(member.dependencies) if a in networks]:
             if kind_of(member.kind).parent_field:
                 continue
@@ -116,12 +117,9 @@ def _required_by(change: Change) -> set[str]:
     return {change.placement.parent, change.old_placement.parent, *change.dependencies, *change.old_dependencies}
 
 
-def _spread_unknown(changes: dict[str, Change]) -> None:
+def _spread_unknown(unknown: set[str], changes: dict[str, Change]) -> None:
     """Make changes unknown that depend on an unreadable object, or that delete what one may depend on: a VM with a
     snapshot that may be uploading, a LAN that may have a member."""
-    unknown = {a for a, c in changes.items() if c.action is Action.UNKNOWN}
-    if not unknown:
-        return
     needing: defaultdict[str, list[str]] = defaultdict(list)
     requiring: defaultdict[str, list[str]] = defaultdict(list)
     for address, change in changes.items():

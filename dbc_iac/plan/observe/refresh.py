@@ -123,8 +123,8 @@ async def _unmanaged(
     observations: Mapping[str, Observation],
 ) -> dict[str, dict[str, Capacity]]:
     """Capacity of unmanaged VMs on machines where a managed one is created, started, or gets a new port."""
-    ids = managed(tracked_objects)
-    hosts = (t for t in tracked_objects.values() if _takes_ports(t, context, observations[t.address]))
+    hosts = [t for t in tracked_objects.values() if _takes_ports(t, context, observations[t.address])]
+    ids = managed(tracked_objects) if hosts else frozenset()
     found: dict[str, dict[str, Capacity]] = {}
     for kind, route in dict.fromkeys((t.kind, t.route) for t in hosts):
         found.setdefault(route.target, {}).update(await host(kind).others(route, ids, reader))

@@ -6,7 +6,7 @@ Most of this order is no dependency: a step waits for the end of another, not fo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dbc_iac.json import Json
@@ -20,11 +20,23 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_
 
 def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
     """Add the order on each machine to the steps."""
+    there: defaultdict[Json, list[StepBuilder]] = defaultdict(list)
+    for builder in builders.values():
+        there[_target(changes[builder.address])].append(builder)
+    endings = [b for b in builders.values() if any(g.ends_process for g in b.goals)]
+    moved = [c for c in changes.values() if c.old_placement.parent]
+    hosts = [[s for s in steps if isinstance(kind_of(changes[s.address].kind), Host)] for steps in there.values()]
+    shared = [steps for steps in hosts if len({s.address for s in steps}) > 1]
+    if not (endings or moved or shared):
+        return
     order = _Order(builders)
-    _order_process_ends(changes, order)
-    _order_moves(changes, order)
-    _order_starts(changes, order)
-    _order_capacity(changes, order)
+    for ending in endings:  # after all others on that machine, except those that depend on it
+        order.put_after(ending.key, {step.key for step in there[_target(changes[ending.address])]})
+    _order_moves(moved, order)
+    for steps in shared:
+        _order_starts(changes, steps, order)
+    for steps in shared:
+        _order_capacity(changes, steps, order)
 
 
 class _Order:
@@ -55,66 +67,43 @@ class _Order:
             self._waiting[before].append(key)
 
 
-def _order_process_ends(changes: Mapping[str, Change], order: _Order) -> None:
-    """Put a step that ends the node's process after all others on that machine, except those that depend on it."""
-    endings = [d for d in order.builders.values() if any(g.ends_process for g in d.goals)]
-    machines = {_target(changes[ending.address]) for ending in endings}
-    there: dict[Json, set[str]] = {machine: set() for machine in machines}
-    for key, builder in order.builders.items() if endings else ():
-        if (machine := _target(changes[builder.address])) in there:
-            there[machine].add(key)
-    for ending in endings:
-        order.put_after(ending.key, there[_target(changes[ending.address])])
-
-
-def _order_moves(changes: Mapping[str, Change], order: _Order) -> None:
+def _order_moves(moved: Iterable[Change], order: _Order) -> None:
     """Create a child on its new VM before it is deleted on the old one, unless two VMs swap theirs."""
-    for change in changes.values():
+    for change in moved:
         made, left = window_key(change.placement.parent), window_key(change.old_placement.parent)
-        if change.old_placement.parent and made != left and made in order.builders and left in order.builders:
+        if made != left and made in order.builders and left in order.builders:
             order.put_behind(left, {made})
 
 
-def _order_starts(changes: Mapping[str, Change], order: _Order) -> None:
+def _order_starts(changes: Mapping[str, Change], steps: Iterable[StepBuilder], order: _Order) -> None:
     """Start VMs before new ones are created: the node gives the GPUs of a VM that is off to others."""
-    starts: defaultdict[Json, set[str]] = defaultdict(set)
-    for key, builder in order.builders.items():
-        change = changes[builder.address]
-        if change.observed_power == "off" and any(g.powers == "on" for g in builder.goals):
-            starts[_target(change)].add(key)
-    for key, builder in order.builders.items() if starts else ():
-        change = changes[builder.address]
-        if isinstance(kind_of(change.kind), Host) and any(
-            g.creates and g.address == builder.address for g in builder.goals
-        ):
-            order.put_behind(key, starts.get(_target(change), set()))
+    off = (s for s in steps if changes[s.address].observed_power == "off")
+    starts = {s.key for s in off if any(g.powers == "on" for g in s.goals)}
+    for step in steps if starts else ():
+        if any(g.creates and g.address == step.address for g in step.goals):
+            order.put_behind(step.key, starts)
 
 
-def _order_capacity(changes: Mapping[str, Change], order: _Order) -> None:
+def _order_capacity(changes: Mapping[str, Change], steps: Iterable[StepBuilder], order: _Order) -> None:
     """Put steps that release GPUs, ports or a public address before those that acquire them."""
-    given: defaultdict[Json, Allocations] = defaultdict(Allocations)
-    with_gpus: defaultdict[Json, set[str]] = defaultdict(set)
-    taken: list[tuple[Json, str, Capacity]] = []
-    for key, builder in order.builders.items():
-        change = changes[builder.address]
-        if not isinstance(kind_of(change.kind), Host):
-            continue
-        gives, takes = _capacity_changes(key, builder, change)
+    given, with_gpus = Allocations(), set[str]()
+    taken: list[tuple[str, Capacity]] = []
+    for step in steps:
+        gives, takes = _capacity_changes(step, changes[step.address])
         if gives is not None:
-            given[_target(change)].add(key, gives)
-            with_gpus[_target(change)] |= {key} if gives.gpus else set()
+            given.add(step.key, gives)
+            with_gpus |= {step.key} if gives.gpus else set()
         if takes is not None:
-            taken.append((_target(change), key, takes))
-    for target, taker, needs in taken:
-        if target in given:
-            order.put_behind(taker, given[target].clashing(needs) | (with_gpus[target] if needs.gpus else set()))
+            taken.append((step.key, takes))
+    for taker, needs in taken:
+        order.put_behind(taker, given.clashing(needs) | (with_gpus if needs.gpus else set()))
 
 
-def _capacity_changes(key: str, builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
+def _capacity_changes(builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
     """Capacity that the step of a host releases, and capacity that it acquires."""
     kind = kind_of(change.kind)
     before, after = kind.capacity({**change.applied, **change.observed}), kind.capacity(change.desired)
-    if key == removal_key(builder.address):
+    if builder.key == removal_key(builder.address):
         return before, None
     if change.action is Action.CREATE:
         return None, after

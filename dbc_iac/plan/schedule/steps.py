@@ -7,7 +7,7 @@ belongs to.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -30,18 +30,26 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     """All steps by key, in an order that respects their dependencies. Raises DiagnosticError if there is none."""
     builders: dict[str, StepBuilder] = {}
     pending = {a: c for a, c in changes.items() if c.pending}
-    goals = {a: goals_of(c, parent_deleted=_parent_deleted(c, changes)) for a, c in pending.items()}
+    goals = {
+        a: goals_of(c, parent_deleted=bool(c.placement.parent) and _parent_deleted(c, changes))
+        for a, c in pending.items()
+    }
     for address, change in pending.items():
         _add_change(change, goals[address], builders)
     for address, change in pending.items():
         _add_windows(change, goals[address], changes, builders)
     for address, change in pending.items():
-        _add_after(change, goals[address], builders)
+        if goals[address].after:
+            _add_after(change, goals[address].after, builders)
     uses = _Uses(changes)
-    for change in pending.values():
-        _order_creation(change, changes, uses, builders)
-        _order_removal(change, changes, uses, builders)
-        _order_users(change, uses, builders)
+    for address, change in pending.items():
+        removal = builders.get(removal_key(address))
+        if address in builders:
+            _order_creation(change, changes, uses, builders)
+        if removal is not None:
+            _order_removal(change, removal, changes, uses, builders)
+        if removal is not None or change.users:
+            _order_users(change, uses, builders)
     for builder in builders.values():
         builder.after = {k for k in builder.after if k in builders and k != builder.key}
     order_nodes(changes, builders)
@@ -120,14 +128,13 @@ def _power_off_old_vm(change: Change) -> list[Goal]:
 
 def _add_windows(change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
     """Add goals that need the VM off to its window, with those of all other resources."""
-    _join_window(changes.get(change.placement.parent, change), list(goals.offline), builders)
-    removal = [g for g in goals.removal if g.needs is Needs.OFF]
-    _join_window(changes.get(change.old_placement.parent or change.placement.parent, change), removal, builders)
+    if goals.offline:
+        _join_window(changes.get(change.placement.parent, change), goals.offline, builders)
+    if removal := [g for g in goals.removal if g.needs is Needs.OFF]:
+        _join_window(changes.get(change.old_placement.parent or change.placement.parent, change), removal, builders)
 
 
-def _join_window(host: Change, offline: list[Goal], builders: dict[str, StepBuilder]) -> None:
-    if not offline:
-        return
+def _join_window(host: Change, offline: Sequence[Goal], builders: dict[str, StepBuilder]) -> None:
     key = window_key(host.address)
     new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.placement.node, power=final_power(host))
     window = builders.setdefault(key, new)
@@ -144,12 +151,10 @@ def final_power(host: Change) -> str:
     return host.desired_power or host.observed_power or "on"
 
 
-def _add_after(change: Change, goals: Goals, builders: dict[str, StepBuilder]) -> None:
+def _add_after(change: Change, running: Sequence[Goal], builders: dict[str, StepBuilder]) -> None:
     """Add a step for goals that need the VM running, after its window."""
-    if not goals.after:
-        return
     key = f"{change.address}#running"
-    builder = StepBuilder(key, StepKind.CHANGE, change.address, list(goals.after), node=change.placement.node)
+    builder = StepBuilder(key, StepKind.CHANGE, change.address, list(running), node=change.placement.node)
     builder.after = {change.address, window_key(change.placement.parent or change.address)}
     builders[key] = builder
 
@@ -163,8 +168,6 @@ def ends(change: Change, builders: Mapping[str, StepBuilder]) -> set[str]:
 def _order_creation(
     change: Change, changes: Mapping[str, Change], uses: _Uses, builders: dict[str, StepBuilder]
 ) -> None:
-    if change.address not in builders:
-        return
     own = builders[change.address]
     if change.placement.parent and change.action is Action.ADOPT and not change.applied:
         # Adopted before its VM: on a VM that is in the state, the owner of a disk cannot be determined.
@@ -182,7 +185,7 @@ def _order_creation(
     if not change.placement.parent:  # a deposed object holds the capacity that the new one needs
         own.after |= {removal_key(a) for a in uses.deposed.get(change.address, ())}
     window = window_key(change.placement.parent) if change.placement.parent else ""
-    if window in builders and change.address in builders:
+    if window in builders:
         builders[window].after.add(change.address)
     if change.action is Action.REPLACE and removal_key(change.address) in builders:
         _order_replacement(change, builders)
@@ -202,12 +205,13 @@ def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None
 
 
 def _order_removal(
-    change: Change, changes: Mapping[str, Change], uses: _Uses, builders: dict[str, StepBuilder]
+    change: Change,
+    removal: StepBuilder,
+    changes: Mapping[str, Change],
+    uses: _Uses,
+    builders: dict[str, StepBuilder],
 ) -> None:
     """Delete an object after everything that depended on it is deleted or replaced."""
-    removal = builders.get(removal_key(change.address))
-    if removal is None:
-        return
     stays = kind_of(change.kind).survives_parent  # its users have a copy
     for other in uses.dependents.get(change.address, ()) if not stays else ():
         if change.address in {other.placement.parent, other.old_placement.parent}:
