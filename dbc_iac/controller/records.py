@@ -81,6 +81,7 @@ class StackStatus:
     last_run: datetime | None
     approval: str | None
     """Digest of the plan that waits for approval, or was approved and not applied yet."""
+    approved: bool
     source_problem: str | None
 
 

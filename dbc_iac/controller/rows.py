@@ -13,11 +13,12 @@ from dbc_iac.views.text.wording import duration
 SHORT_COMMIT = 8
 """Characters of a commit as it is shown."""
 _NEEDED = {
-    Phase.APPROVAL: "approve or reject the plan",
     Phase.FAILED: "correct the failure",
+    Phase.APPROVAL: "approve or reject the plan",
     Phase.DRIFTED: "review the drift",
     Phase.REJECTED: "change the manifests",
 }
+_ORDER = [*_NEEDED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ def row(stack: StackStatus, now: datetime) -> Row:
     """The row of a stack."""
     notes = {
         "running": stack.running,
+        "approved": stack.approved and stack.phase == Phase.APPROVAL,
         "drift": stack.drifted and stack.phase != Phase.DRIFTED,
         "suspended": stack.suspended,
         "removed": stack.removed,
@@ -54,7 +56,7 @@ def row(stack: StackStatus, now: datetime) -> Row:
 
 def needed(stack: StackStatus) -> str:
     """Action that somebody must take about a stack; empty: none."""
-    if stack.removed:
+    if stack.removed or (stack.approved and stack.phase == Phase.APPROVAL):
         return ""
     if stack.source_problem is not None:
         return f"correct the source {stack.source}"
@@ -62,9 +64,14 @@ def needed(stack: StackStatus) -> str:
 
 
 def rows(stacks: Iterable[StackStatus], now: datetime, phase: str = "") -> list[Row]:
-    """Rows of the stacks in a phase, or of all: those that need somebody first, then by name."""
+    """Rows of the stacks in a phase, or of all: those that need a person first, by phase, then by name."""
     shown = [row(stack, now) for stack in stacks if phase in {"", stack.phase}]
-    return sorted(shown, key=lambda one: (not one.needed, one.stack.name))
+    return sorted(shown, key=_order)
+
+
+def _order(one: Row) -> tuple[bool, int, str]:
+    phase = Phase(one.stack.phase)
+    return (not one.needed, _ORDER.index(phase) if one.needed and phase in _ORDER else len(_ORDER), one.stack.name)
 
 
 def phases(stacks: Sequence[StackStatus]) -> list[tuple[str, int]]:

@@ -43,7 +43,28 @@ def exported() -> set[str]:
     """The names of all metrics."""
     now, metrics = datetime.now(UTC), Metrics()
     stack = StackStatus(
-        "a", "f", "s", {}, False, False, "", "", "", "", "synced", False, "", 0, now, now, 1, False, now, None, None
+        "a",
+        "f",
+        "s",
+        {},
+        False,
+        False,
+        "",
+        "",
+        "",
+        "",
+        "synced",
+        False,
+        "",
+        0,
+        now,
+        now,
+        1,
+        False,
+        now,
+        None,
+        False,
+        None,
     )
     metrics._runs.labels("applied").observe(1)
     metrics._calls.labels("read", "done").inc()

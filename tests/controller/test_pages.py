@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.web.access import WebSecrets
+from dbc_iac.controller.web.pages import _following
 from tests.controller.fleets import on_store
 from tests.controller.web import BEARER, ELSEWHERE, GITHUB, PLAN, SECRETS, TOKEN, browsing, csrf_of, filled
+from tests.views.plans import HOSTILE
 
 FORM = {"accept": "text/html"}
 AWAY = "https://fleet.example.org"
@@ -90,6 +94,47 @@ def test_a_person_signs_in_and_approves_exactly_the_plan_that_waits(tmp_path: Pa
             assert (again.status_code, "approved by Ada" in again.text) == (409, True)
             await web.post("/logout", data={"csrf": form["csrf"]})
             assert (await web.get("/")).status_code == 401
+
+    on_store(task)
+
+
+def test_an_approved_plan_needs_nobody_and_its_plan_stays_on_the_page(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 3)
+        await store.decide("vision-0", PLAN.digest, "approved", "Ada")
+        async with browsing(made, store) as web:
+            web.headers.update(BEARER)
+            assert "approve or reject the plan" not in (await web.get("/")).text
+            text = (await web.get("/stacks/vision-0")).text
+            assert "(approved)" in text
+            assert "Plan as text" in text
+
+    on_store(task)
+
+
+def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 3)
+        run = await store.begin_run("vision-2", "host:1", 60)
+        assert run is not None
+        await store.add_events(run.id, [(0, {"event": "note", "address": "Disk/x", "text": "was read"})])
+        async with browsing(made, store) as web:
+            web.headers.update(BEARER)
+            page = asyncio.create_task(web.get("/stacks/vision-2"))
+            parts = _following(store, run.id, 0, ("before", "", "after"))
+            assert await anext(parts) == "before"
+            await store.add_events(run.id, [(1, {"event": "note", "address": "Disk/x", "text": f"then {HOSTILE}"})])
+            assert "note Disk/x then" in await anext(parts)
+            assert not page.done()
+            await store.end_run(run.id, RunResult(Outcome.APPLIED, Phase.SYNCED, 60))
+            assert await anext(parts) == "after"
+            text = (await page).text
+            assert text.index("Disk/x was read") < text.index("Disk/x then") < text.index("Load the page again")
+            assert "Follow its events" in text
+            assert "<img src=x" not in text
+            assert "\x1b" not in text
+            assert text.rstrip().endswith("</html>")
+            assert "Follow its events" not in (await web.get("/stacks/vision-2")).text
 
     on_store(task)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
+from markupsafe import escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from dbc_iac.controller.records import Phase, RunRecord, StackStatus
@@ -25,6 +27,7 @@ from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan.serialization import read_plan
 from dbc_iac.views.html.pages import asset, environment, source_hash
 from dbc_iac.views.html.plan import plan_html
+from dbc_iac.views.text.lines import escaped
 from dbc_iac.views.text.plan import plan_lines
 from dbc_iac.views.text.wording import count, duration
 
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"  # fmt: skip  # noqa: E501
 """Content-Security-Policy of a page."""
 _FORM_BYTES = 8192
+_LIVE = "<!-- live -->"
+"""The place of further events in the page of an open run. Texts are escaped, so that none has it."""
+_PAUSE = 1.0
+_FOLLOWED = 1800.0
+"""Seconds after which the page of an open run ends."""
 _NAME = 60
 """Characters of the longest name of a person."""
 _PLAN_LINES = 400
@@ -88,17 +96,23 @@ class Pages:
         run = await self._run(store, stack, request.query_params.get("run"), runs)
         approvals = await store.approvals(stack.name)
         waiting = next((a for a in approvals if a.status == "pending"), None)
-        digest = waiting.digest if waiting is not None else "" if run is None else run.digest
+        digest = stack.approval or ("" if run is None else run.digest)
         plan = await store.plan_of(stack.name, digest) if digest else None
         lines = [] if plan is None else await asyncio.to_thread(_plan_text, plan)
-        return self._page(
+        events = [] if run is None else await store.events(run.id)
+        page = self._page(
             request, "stack", status, row=row(stack, datetime.now(UTC)), stack=stack, runs=runs, run=run,
-            problem=problem,
-            events=[] if run is None else await store.events(run.id),
+            problem=problem, events=events,
             problems=[] if run is None else [*problem_lines(run)],
+            source_problem=next((s.problem for s in await store.sources(stack.fleet) if s.name == stack.source), None),
             approvals=approvals, waiting=waiting, digest=digest, lines=lines[:_PLAN_LINES],
             more=max(0, len(lines) - _PLAN_LINES),
         )  # fmt: skip
+        if run is None or run.outcome is not None or request.method == "HEAD":
+            return page
+        parts = bytes(page.body).decode().partition(_LIVE)
+        following = _following(store, run.id, events[-1].number if events else -1, parts)
+        return StreamingResponse(following, status, {"content-security-policy": POLICY}, "text/html")
 
     async def plan(self, request: Request) -> Response:
         """The page of a plan, the same as `plan --html`."""
@@ -196,9 +210,28 @@ class Pages:
             fleet=self._web.fleet.name,
             session=self._web.session(request),
             can_sign_in=self._web.sessions is not None,
+            now=datetime.now(UTC),
             **values,
         )
         return HTMLResponse(text, status, headers={"content-security-policy": POLICY})
+
+
+async def _following(store: Store, run: int, seen: int, parts: tuple[str, str, str]) -> AsyncIterator[str]:
+    """The page of an open run: the part before its events, each event when it is stored, and the rest at its end."""
+    before, _, after = parts
+    yield before
+    with suppress(DiagnosticError, TimeoutError):  # the database is lost: the page says to load it again
+        async with asyncio.timeout(_FOLLOWED):
+            ended = False
+            while not ended:
+                found = await store.run(run)
+                ended = found is None or found.outcome is not None
+                while events := await store.events(run, seen):
+                    seen = events[-1].number
+                    yield "".join(f"{escape(escaped(event_text(event)))}\n" for event in events)
+                if not ended:
+                    await asyncio.sleep(_PAUSE)
+    yield after
 
 
 async def _form(request: Request) -> dict[str, str]:
