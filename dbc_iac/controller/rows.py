@@ -39,6 +39,7 @@ def row(stack: StackStatus, now: datetime) -> Row:
     notes = {
         "running": stack.running,
         "approved": stack.approved and stack.phase == Phase.APPROVAL,
+        "new commit": stack.phase == Phase.SYNCED and stack.tree != stack.applied_tree,
         "drift": stack.drifted and stack.phase != Phase.DRIFTED,
         "suspended": stack.suspended,
         "removed": stack.removed,

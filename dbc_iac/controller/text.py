@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from dbc_iac.controller.records import EventRecord, RunRecord, StackStatus
@@ -49,14 +49,14 @@ def _run(run: RunRecord) -> tuple[str, ...]:
     return (str(run.id), started, took, run.commit[:SHORT_COMMIT], run.mode, outcome, run.worker, run.message)
 
 
-def event_text(event: EventRecord) -> str:
-    """One event as a line."""
+def event_text(event: EventRecord, zone: tzinfo | None = None) -> str:
+    """One event as a line, with the time of a zone; None: that of this machine."""
     content = event.content
     words = [str(content[key]) for key in ("address", "text") if content.get(key)]
     detail = content.get("detail")
     if isinstance(detail, Mapping) and detail.get("status"):
         words.append(f"({detail['status']})")
-    at = event.at.astimezone().strftime("%H:%M:%S")
+    at = event.at.astimezone(zone).strftime("%H:%M:%S")
     return f"{at} {content.get('event', '')} {' '.join(words)}".rstrip()
 
 

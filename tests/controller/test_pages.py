@@ -98,6 +98,18 @@ def test_a_person_signs_in_and_approves_exactly_the_plan_that_waits(tmp_path: Pa
     on_store(task)
 
 
+def test_a_synced_stack_with_a_new_commit_is_not_shown_as_done(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 10)
+        async with browsing(made, store) as web:
+            web.headers.update(BEARER)
+            assert "new commit" not in (await web.get("/stacks/vision-7")).text
+            await store.synced("research", "infra", "d" * 40, {"vision-7": "t-new"}, 60)
+            assert "(new commit)" in (await web.get("/stacks/vision-7")).text
+
+    on_store(task)
+
+
 def test_an_approved_plan_needs_nobody_and_its_plan_stays_on_the_page(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         made = await filled(store, tmp_path, 3)

@@ -95,7 +95,7 @@ async def filled(store: Store, directory: Path, stacks: int) -> Fleet:
     async with store.pool.connection() as connection:
         for number, phase in enumerate(PHASES):
             await connection.execute(
-                "update stacks set phase = %s, message = 'Plan: no changes.', applied_commit = commit, "
+                "update stacks set phase = %s, message = 'Plan: no changes.', applied_commit = commit, applied_tree = tree, "
                 "next_run = clock_timestamp() + interval '7 minutes' where phase = 'pending' and number %% %s = %s",
                 (phase, len(PHASES), number),
             )

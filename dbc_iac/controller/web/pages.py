@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from dbc_iac.controller.records import Phase, RunRecord, StackStatus
+from dbc_iac.controller.records import EventRecord, Phase, RunRecord, StackStatus
 from dbc_iac.controller.rows import needed, phases, row, rows
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import event_text, problem_lines
@@ -53,7 +53,7 @@ class Pages:
 
     def __init__(self, web: Web) -> None:
         self._web = web
-        self._templates = environment({"count": count, "duration": duration, "event": event_text, "utc": _utc})
+        self._templates = environment({"count": count, "duration": duration, "event": _event, "utc": _utc})
 
     @property
     def routes(self) -> list[Route]:
@@ -228,7 +228,7 @@ async def _following(store: Store, run: int, seen: int, parts: tuple[str, str, s
                 ended = found is None or found.outcome is not None
                 while events := await store.events(run, seen):
                     seen = events[-1].number
-                    yield "".join(f"{escape(escaped(event_text(event)))}\n" for event in events)
+                    yield "".join(f"{escape(escaped(_event(event)))}\n" for event in events)
                 if not ended:
                     await asyncio.sleep(_PAUSE)
     yield after
@@ -255,6 +255,10 @@ def _plan_text(plan: str) -> list[str]:
         return [line.text for line in plan_lines(read_plan(json.loads(plan)))]
     except DiagnosticError as error:  # of another version of dbc-iac
         return [error.diagnostics[0].summary]
+
+
+def _event(event: EventRecord) -> str:
+    return event_text(event, UTC)
 
 
 def _utc(at: datetime) -> str:
