@@ -6,12 +6,10 @@ Records are written as things happen; the state is written once, at the end, fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
-from typing import Any, ParamSpec, Protocol
+from typing import Any
 
 from dbc_iac.address import Address
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
@@ -21,28 +19,9 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.goal import Goal, GoalState
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.state.document import Binding, PendingOperation
+from dbc_iac.state.journal import Journal, Record
 
-P = ParamSpec("P")
-_Waiting = tuple[Callable[[], None], "asyncio.Future[None]"]
-
-
-class JournalSink(Protocol):
-    """The journal of a store. Intents are on disk when `intent` returns, or the `group` around it ends."""
-
-    def group(self) -> AbstractContextManager[None]: ...
-    def intent(self, intent: PendingOperation) -> None: ...
-    def result(self, number: int, outcome: str, message: str) -> None: ...
-    def bind(self, binding: Binding, deposed: Binding | None = None) -> None: ...
-    def gone(self, address: str, identity: str) -> None: ...
-    def unbind(self, address: str) -> None: ...
-    def met(self, address: str, goal: str) -> None: ...
-    def applied(
-        self,
-        address: str,
-        fields: Mapping[str, Json],
-        uncertain: tuple[str, ...],
-        powered_off_by_apply: bool | None = None,
-    ) -> None: ...
+_Waiting = tuple[Record, "asyncio.Future[None]"]
 
 
 def rebound(plan: Plan, bindings: Mapping[str, Binding]) -> Iterator[Binding]:
@@ -78,7 +57,7 @@ class JournalWriter:
     """
 
     def __init__(
-        self, journal: JournalSink, changes: Mapping[str, Change], bindings: Mapping[str, Binding], number: int
+        self, journal: Journal, changes: Mapping[str, Change], bindings: Mapping[str, Binding], number: int
     ) -> None:
         self.unwritten: DiagnosticError | None = None
         self._journal = journal
@@ -108,7 +87,7 @@ class JournalWriter:
                 )
                 await self._bind(old, change.identity.old_id, generation, change.applied, change.resolved)
         for number in plan.closed_operations:
-            await self._write(self._journal.result, number, "refused", "it can have no effect any more")
+            await self._result(number, "refused", "it can have no effect any more")
         for binding in rebound(plan, self.bindings):
             await self._put(binding)
 
@@ -140,21 +119,20 @@ class JournalWriter:
             detail=kept,
             creates=goal.creates,
         )
-        await self._write(self._journal.intent, intent)
+        await self._write({"type": "intent", "operation": intent.model_dump(mode="json", by_alias=True)})
         return number
 
     async def result(self, number: int, outcome: Outcome[Any]) -> None:
         match outcome:
             case Done():
-                await self._write(self._journal.result, number, "done", "")
-            case Refused(message=message, effect=Effect.NONE):
-                await self._write(self._journal.result, number, "refused", message)
-            case Refused(message=message):
-                await self._write(self._journal.result, number, "partial", message)
-            case NotSent(message=message):
-                await self._write(self._journal.result, number, "not-sent", message)
+                word = "done"
+            case Refused(effect=effect):
+                word = "refused" if effect is Effect.NONE else "partial"
+            case NotSent():
+                word = "not-sent"
             case _:
-                await self._write(self._journal.result, number, "unknown", getattr(outcome, "message", ""))
+                word = "unknown"
+        await self._result(number, word, getattr(outcome, "message", ""))
 
     async def met(self, goal: Goal, seen: GoalState) -> None:
         """Record that a goal is met: its object is bound or unbound, or its fields are applied."""
@@ -168,17 +146,17 @@ class JournalWriter:
                 change, seen.id or goal.id, goal.generation or change.identity.generation, fields, seen.resolved
             )
         elif goal.deletes:
-            await self._write(self._journal.gone, goal.address, goal.id)
+            await self._write({"type": "gone", "address": goal.address, "id": goal.id})
             await self._forget(goal.address, goal.id, change)
         else:
             await self._resolved(goal.address, seen.resolved)
             if goal.fields:
                 await self._applied(goal.address, goal.fields, (), goal.temporary if goal.powers else None)
-        await self._write(self._journal.met, goal.address, goal.name)
+        await self._write({"type": "met", "address": goal.address, "goal": goal.name})
 
     async def lost(self, number: int, why: str) -> None:
         """Record that the job of an accepted call failed on the node."""
-        await self._write(self._journal.result, number, "refused", why)
+        await self._result(number, "refused", why)
 
     async def uncertain(self, goal: Goal) -> None:
         """Record that the outcome of a call is unknown or partial: the next apply sends its fields again."""
@@ -194,7 +172,7 @@ class JournalWriter:
         place = Address(change.address).depose(goal.generation)
         made = _made(change, goal.id, goal.generation, goal.fields, {})
         await self._put(made.model_copy(update={"address": place, "protected": False}))
-        await self._write(self._journal.gone, goal.address, goal.id)
+        await self._write({"type": "gone", "address": goal.address, "id": goal.id})
 
     async def unbind(self, change: Change) -> None:
         """Unbind the deleted object of a change. Its replacement stays bound."""
@@ -206,7 +184,7 @@ class JournalWriter:
         places = [a for a, b in self.bindings.items() if address in {a, Address(a).resource} and b.generation != came]
         for bound in [self.bindings[a] for a in places if self.bindings[a].id == identity]:
             self.bindings.pop(bound.address, None)
-            await self._write(self._journal.unbind, bound.address)
+            await self._write({"type": "unbind", "address": bound.address})
 
     async def settle(self, change: Change) -> None:
         """Record that a change is complete, with protection, route and dependencies of the manifest."""
@@ -238,7 +216,10 @@ class JournalWriter:
 
     async def _put(self, binding: Binding, left: Binding | None = None) -> None:
         self.bindings[binding.address] = binding
-        await self._write(self._journal.bind, binding, left)
+        record: Record = {"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}
+        if left is not None:  # its former object, under a deposed address, in the same record: neither is lost
+            record["deposed"] = left.model_dump(mode="json", by_alias=True)
+        await self._write(record)
 
     async def _resolved(self, address: str, resolved: Mapping[str, Json]) -> None:
         """Record resolved values of a bound object."""
@@ -255,15 +236,19 @@ class JournalWriter:
             return
         still = tuple(p for p in dict.fromkeys((*bound.uncertain, *uncertain)) if p not in fields)
         update: dict[str, Any] = {"applied": {**bound.applied, **fields}, "uncertain": still}
+        record: Record = {"type": "applied", "address": address, "fields": dict(fields), "uncertain": [*still]}
         if down is not None:
-            update["powered_off_by_apply"] = down
+            update["powered_off_by_apply"] = record["poweredOffByApply"] = down
         self.bindings[address] = bound.model_copy(update=update)
-        await self._write(self._journal.applied, address, fields, still, down)
+        await self._write(record)
 
-    async def _write(self, record: Callable[P, None], *given: P.args, **named: P.kwargs) -> None:
+    async def _result(self, number: int, outcome: str, message: str) -> None:
+        await self._write({"type": "result", "number": number, "outcome": outcome, "message": message})
+
+    async def _write(self, record: Record) -> None:
         """Write a record, in the order of the calls, while the event loop goes on."""
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((partial(record, *given, **named), written))
+        self._waiting.append((record, written))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_waiting())
         try:
@@ -276,28 +261,16 @@ class JournalWriter:
         moment are one group."""
         while self._waiting:
             group, self._waiting = self._waiting, []
-            records = [record for record, _ in group]
+            records, problem = [record for record, _ in group], None
             try:
-                problems = await asyncio.get_running_loop().run_in_executor(self._thread, self._write_group, records)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._journal.append, records)
             except BaseException as error:  # a record must not wait forever
-                problems = [error] * len(group)
-            for (_, written), problem in zip(group, problems, strict=True):
-                if not written.done() and problem is None:
+                problem = error
+            for written in (w for _, w in group if not w.done()):
+                if problem is None:
                     written.set_result(None)
-                elif not written.done() and problem is not None:
+                else:
                     written.set_exception(problem)
-
-    def _write_group(self, records: Sequence[Callable[[], None]]) -> list[BaseException | None]:
-        """Write records; the problem of each, if it has one. Raises if the group could not be written."""
-        problems: list[BaseException | None] = []
-        with self._journal.group():
-            for record in records:
-                try:
-                    record()
-                    problems.append(None)
-                except Exception as error:
-                    problems.append(error)
-        return problems
 
 
 def _made(

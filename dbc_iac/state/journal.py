@@ -7,8 +7,7 @@ line is ignored; any other unreadable line is an error. Writers hold the state l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,66 +32,31 @@ class Journal:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._broken = False
-        self._group: list[tuple[bytes, bool]] | None = None
-        """Lines of the open group, and whether each has to be durable."""
         self.records: list[Record] = []
         """All records of this run, in order, also those that could not be written."""
-
-    @contextmanager
-    def group(self) -> Iterator[None]:
-        """Write the records of the block together, at its end, which raises for all of them: one sync for any number
-        of intents."""
-        lines = self._group = []
-        try:
-            yield
-        finally:
-            self._group = None
-            durable = any(sync for _, sync in lines)
-            for number, (line, _) in enumerate(lines, 1):
-                self._write(line, sync=durable and number == len(lines))
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: serial of its state, and digest of its plan."""
         record = {"type": "begin", "formatVersion": FORMAT_VERSION, "serial": serial, "plan": plan}
-        self._append({**record, "owner": dict(owner)}, sync=True)
+        self.append([{**record, "owner": dict(owner)}])
 
-    def intent(self, intent: PendingOperation) -> None:
-        """Record an intent. It is on disk when this returns, or the `group` around it ends."""
-        self._append({"type": "intent", "operation": intent.model_dump(mode="json", by_alias=True)}, sync=True)
-
-    def result(self, number: int, outcome: str, message: str) -> None:
-        self._append({"type": "result", "number": number, "outcome": outcome, "message": message}, sync=False)
-
-    def bind(self, binding: Binding, deposed: Binding | None = None) -> None:
-        """Bind an address. `deposed` binds its former object to a deposed address, in the same record, so that neither
-        is lost."""
-        record: Record = {"type": "bind", "binding": binding.model_dump(mode="json", by_alias=True)}
-        if deposed is not None:
-            record["deposed"] = deposed.model_dump(mode="json", by_alias=True)
-        self._append(record, sync=False)
-
-    def unbind(self, address: str) -> None:
-        self._append({"type": "unbind", "address": address}, sync=False)
-
-    def applied(
-        self,
-        address: str,
-        fields: Mapping[str, Json],
-        uncertain: tuple[str, ...],
-        powered_off_by_apply: bool | None = None,
-    ) -> None:
-        record: Record = {"type": "applied", "address": address, "fields": dict(fields), "uncertain": list(uncertain)}
-        if powered_off_by_apply is not None:
-            record["poweredOffByApply"] = powered_off_by_apply
-        self._append(record, sync=False)
-
-    def met(self, address: str, goal: str) -> None:
-        """Record that a goal was observed to be met: its pending operations are resolved."""
-        self._append({"type": "met", "address": address, "goal": goal}, sync=False)
-
-    def gone(self, address: str, identity: str) -> None:
-        """Record that an object was observed to be absent: its pending operations are resolved."""
-        self._append({"type": "gone", "address": address, "id": identity}, sync=False)
+    def append(self, records: Sequence[Record]) -> None:
+        """Write records together: one sync for any number of intents, which are on disk when this returns."""
+        refuse_secrets(records)
+        self.records += records
+        if self._broken:
+            return
+        durable = any(record["type"] in {"begin", "intent"} for record in records)
+        try:
+            for number, record in enumerate(records, 1):
+                line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+                self._backend.append(line, sync=durable and number == len(records))
+        except OSError as error:
+            self._broken = True
+            raise DiagnosticError(_not_written(self._backend.journal_place, error)) from error
+        except DiagnosticError:  # the lease was lost
+            self._broken = True
+            raise
 
     def clear(self) -> None:
         """Empty the journal, whose records are all in the state document. Raises OSError."""
@@ -130,27 +94,6 @@ class Journal:
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise DiagnosticError(_newer(self._place, version))
         return record
-
-    def _append(self, record: Record, *, sync: bool) -> None:
-        refuse_secrets(record)
-        self.records.append(record)
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-        if self._group is None:
-            self._write(line, sync=sync)
-        else:
-            self._group.append((line, sync))
-
-    def _write(self, line: bytes, *, sync: bool) -> None:
-        if self._broken:
-            return
-        try:
-            self._backend.append(line, sync=sync)
-        except OSError as error:
-            self._broken = True
-            raise DiagnosticError(_not_written(self._place, error)) from error
-        except DiagnosticError:  # the lease was lost
-            self._broken = True
-            raise
 
 
 def _broken(place: str, number: int) -> Diagnostic:

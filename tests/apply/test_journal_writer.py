@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.state import Journal, PendingOperation
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.files import Files
+from dbc_iac.state.journal import Record
+from tests.state import records
 
 
 class Counted(Files):
@@ -36,17 +37,21 @@ class Groups(Journal):
 
     sizes: tuple[int, ...] = ()
 
-    @contextmanager
-    def group(self) -> Iterator[None]:
-        before = len(self.records)
-        with super().group():
-            yield
-            self.sizes += (len(self.records) - before,)
+    def append(self, records: Sequence[Record]) -> None:
+        super().append(records)
+        self.sizes += (len(records),)
 
 
-def intent(number: int) -> PendingOperation:
-    return PendingOperation(
-        number=number, address=f"Disk/{number}", goal="disk-exists", id=f"id{number}", generation=1, call_class="blind"
+def intent(number: int) -> Record:
+    return records.intent(
+        PendingOperation(
+            number=number,
+            address=f"Disk/{number}",
+            goal="disk-exists",
+            id=f"id{number}",
+            generation=1,
+            call_class="blind",
+        )
     )
 
 
@@ -68,15 +73,13 @@ def test_records_of_branches_that_are_ready_at_the_same_moment_are_one_group(tmp
 
     asyncio.run(go())
     writer.close()
-    assert kept.sizes == (5, 1)
+    assert kept.sizes == (1, 5, 1)
     assert [r["number"] for r in kept.read()[1:]] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_group_of_intents_is_synced_once_and_is_on_disk_at_its_end(tmp_path: Path) -> None:
     kept, files = journal(tmp_path)
-    with kept.group():
-        for number in range(5):
-            kept.intent(intent(number))
+    kept.append([intent(number) for number in range(5)])
     assert files.syncs == 1
     assert [r["operation"]["number"] for r in kept.read()[1:]] == [0, 1, 2, 3, 4]
 
@@ -84,9 +87,8 @@ def test_a_group_of_intents_is_synced_once_and_is_on_disk_at_its_end(tmp_path: P
 def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path) -> None:
     kept, files = journal(tmp_path)
     files.full = True
-    with pytest.raises(DiagnosticError, match="No space left"), kept.group():
-        kept.intent(intent(1))
-        kept.intent(intent(2))
+    with pytest.raises(DiagnosticError, match="No space left"):
+        kept.append([intent(1), intent(2)])
     writer = JournalWriter(kept, {}, {}, 0)
 
     async def go() -> None:

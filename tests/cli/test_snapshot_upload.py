@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -93,18 +93,18 @@ def test_it_is_made_again_after_a_crash_that_nothing_was_bound_before(
     from dbc_iac.state.journal import Journal
 
     emulated = world(vm(), SNAPSHOT)
-    whole = Journal._append
+    whole = Journal.append
 
     class ProcessEndedError(BaseException):
         pass
 
-    def append(self: Journal, made: dict[str, Any], *, sync: bool) -> None:
-        whole(self, made, sync=sync)
-        if made.get("goal") == "snapshot-taken" or "snapshot-taken" in str(made):
+    def append(self: Journal, records: Sequence[dict[str, Any]]) -> None:
+        whole(self, records)
+        if "snapshot-taken" in str(records):
             raise ProcessEndedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "_append", append)
+        patch.setattr(Journal, "append", append)
         with pytest.raises(BaseException):  # noqa: B017 - the process ends
             emulated.run("apply", "--yes")
     emulated.settle(5)

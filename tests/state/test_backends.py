@@ -18,6 +18,7 @@ from dbc_iac.state.backends.backend import Backend, LeaseLostError, MovedError
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
 from tests.state.places import PLACES, Place
+from tests.state.records import unbind
 from tests.state.servers import rclone, s3
 
 HOLDER: dict[str, Json] = {"command": "apply", "host": "ci-7", "pid": 42, "run": "https://ci.example/7"}
@@ -288,7 +289,7 @@ def test_a_crash_between_journal_and_state_loses_and_repeats_nothing(place: Plac
     with store.locked(HOLDER):
         store.open(project="lab", uid="0" * 32, lineage="l")
         store.journal.begin(serial=0, plan="", owner={})
-        store.journal.unbind("VirtualMachine/a")
+        store.journal.append([unbind("VirtualMachine/a")])
         state = store.read()
         assert state is not None
         lines = store.backend.lines()

@@ -30,6 +30,7 @@ from dbc_iac.state.encryption import (
 from dbc_iac.state.encryption.keys import MEMORY, OPERATIONS  # imported before `tests/conftest.py` lowers them
 from tests.examples import examples
 from tests.state.places import PLACES, Place
+from tests.state.records import unbind
 
 KEY = SecretKey(SecretText("ab" * 32))
 OTHER = SecretKey(SecretText("cd" * 32))
@@ -56,8 +57,8 @@ def new_store(directory: Path, keys: Keyring | None = None, stack: str = "main")
     with made.locked(HOLDER):
         made.open(project=CANARY, uid="0" * 32, lineage="l" + stack)
         made.journal.begin(serial=0, plan="", owner={"host": CANARY})
-        made.journal.gone("VirtualMachine/" + CANARY, "7x")
-        made.journal.unbind("VirtualMachine/" + CANARY)
+        made.journal.append([{"type": "gone", "address": "VirtualMachine/" + CANARY, "id": "7x"}])
+        made.journal.append([unbind("VirtualMachine/" + CANARY)])
     return made
 
 

@@ -11,6 +11,7 @@ import pytest
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.state import Binding, LocalStore, PendingOperation, State
 from dbc_iac.state.files import Files
+from tests.state.records import applied, bind, intent
 
 VM = Binding(address="VirtualMachine/a", kind="VirtualMachine", id="id1", generation=1)
 CREATE = PendingOperation(
@@ -72,14 +73,14 @@ def opened(store: LocalStore) -> State:
 STEPS: tuple[Callable[[LocalStore], object], ...] = (
     opened,
     lambda s: s.journal.begin(serial=opened(s).serial, plan="", owner={}),
-    lambda s: s.journal.intent(CREATE),
-    lambda s: s.journal.result(1, "done", ""),
-    lambda s: s.journal.bind(VM),
-    lambda s: s.journal.intent(GROW),
+    lambda s: s.journal.append([intent(CREATE)]),
+    lambda s: s.journal.append([{"type": "result", "number": 1, "outcome": "done", "message": ""}]),
+    lambda s: s.journal.append([bind(VM)]),
+    lambda s: s.journal.append([intent(GROW)]),
     lambda s: s.commit(opened(s)),
     lambda s: s.journal.begin(serial=opened(s).serial, plan="", owner={}),
-    lambda s: s.journal.applied(VM.address, {"gpus": 2}, ("firewall",)),
-    lambda s: s.journal.met("Disk/d", "size"),
+    lambda s: s.journal.append([applied(VM.address, {"gpus": 2}, "firewall")]),
+    lambda s: s.journal.append([{"type": "met", "address": "Disk/d", "goal": "size"}]),
     lambda s: s.commit(opened(s)),
 )
 """Two applies, of which the first one leaves something pending."""

@@ -11,6 +11,7 @@ import pytest
 
 from dbc_iac.state import Binding, LocalStore, lock, owner
 from tests.projects import UID, project
+from tests.state.records import bind
 
 LOOKS = [["show"], ["state", "list"], ["show", "--json"], ["state", "list", "--json"]]
 ADDRESS = "VirtualMachine/trainer"
@@ -39,7 +40,9 @@ def test_an_apply_under_way_does_not_stop_them(tmp_path: Path, arguments: list[s
     with lock(store.directory, "main", owner({}, "apply", datetime(2026, 1, 1, tzinfo=UTC))):
         state = store.open(project="lab", uid=UID, lineage="l")
         store.journal.begin(serial=state.serial, plan="", owner={})
-        store.journal.bind(Binding(address=ADDRESS, kind="VirtualMachine", id="id1", generation=1, route=ROUTE))
+        store.journal.append(
+            [bind(Binding(address=ADDRESS, kind="VirtualMachine", id="id1", generation=1, route=ROUTE))]
+        )
         before = files(tmp_path)
         result = made.run(*arguments)
         assert result.code == 0, result.err

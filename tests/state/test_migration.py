@@ -17,6 +17,7 @@ from tests.cli.test_crash import AFTER, BEFORE, build, converged
 from tests.projects import Emulated, project
 from tests.proof.ends import Interposed, Point
 from tests.state import format_1
+from tests.state.records import applied
 
 OWNER = {"project": "lab", "uid": format_1.state_of("window")["uid"]}
 
@@ -76,7 +77,7 @@ def test_records_of_both_formats_follow_one_another(tmp_path: Path) -> None:
     before = store.read()
     assert before is not None
     store.journal.begin(serial=before.serial, plan="next", owner={})
-    store.journal.applied("VirtualMachine/trainer", {"power": "on"}, (), powered_off_by_apply=False)
+    store.journal.append([applied("VirtualMachine/trainer", {"power": "on"}, poweredOffByApply=False)])
     after = store.read()
     assert after is not None
     bound = after.bindings["VirtualMachine/trainer"]

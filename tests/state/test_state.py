@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.state import Binding, LocalStore, PendingOperation, State, fold, lock, owner
+from tests.state.records import applied, bind
 
 EMPTY = State(lineage="l", project="lab", uid="0" * 32, stack="main")
 
@@ -112,7 +113,7 @@ def test_a_journal_that_was_folded_already_is_passed_over(tmp_path: Path) -> Non
     """The process ends after the state was written and before the journal was emptied."""
     store = opened(tmp_path)
     store.journal.begin(serial=0, plan="", owner={})
-    store.journal.bind(binding())
+    store.journal.append([bind(binding())])
     state = store.read()
     assert state is not None
     journal = tmp_path / JOURNAL
@@ -137,7 +138,7 @@ def test_the_last_ten_versions_are_kept(tmp_path: Path) -> None:
 def test_a_torn_last_line_is_no_record_and_a_torn_middle_stops(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.journal.begin(serial=0, plan="", owner={})
-    store.journal.bind(binding())
+    store.journal.append([bind(binding())])
     journal = tmp_path / JOURNAL
     whole = journal.read_bytes()
     journal.write_bytes(whole[:-10])
@@ -179,7 +180,7 @@ def test_a_secret_cannot_be_written(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.journal.begin(serial=0, plan="", owner={})
     with pytest.raises(TypeError):
-        store.journal.applied("VirtualMachine/a", {"login.password": SecretText("canary")}, ())  # type: ignore[dict-item]
+        store.journal.append([applied("VirtualMachine/a", {"login.password": SecretText("canary")})])
     assert "canary" not in (tmp_path / JOURNAL).read_text()
 
 
