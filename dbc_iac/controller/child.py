@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from dbc_iac import __version__
 from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.apply import Event, Stop
 from dbc_iac.controller.lanes import DatabaseLanes
@@ -94,6 +95,11 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # nothing else may write between the events
     request = json.loads(sys.stdin.buffer.readline())
+    if (worker := request.get("version")) != __version__:
+        summary = f"the worker runs dbc-iac {worker}, but {__version__} is installed"
+        problem = _problem("worker-version", summary, "Restart the worker.")
+        Reporter(out, Stopping()).write({"result": failed(problem).to_json()})
+        return
     resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold secrets
     stopping = Stopping()

@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from dbc_iac import __version__
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.state.backends.postgres import required_tls
@@ -22,8 +23,13 @@ TIMEOUT = 10
 _KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 """The server ends the session of a machine that is gone within 25 s: its advisory locks are free again."""
 _QUEUE = "procrastinate.sql"
+UPGRADE = "Install the version that the other workers have; docs/controller.md has the way back."
 
 Connection = psycopg.AsyncConnection[Any]
+
+
+class NewerVersionError(DiagnosticError):
+    """The database has what only a newer dbc-iac knows: a worker ends, and leaves the work to newer ones."""
 
 
 def conninfo(url: SecretText, schema: str = SCHEMA, *, statement_timeout: int = TIMEOUT) -> str:
@@ -90,11 +96,12 @@ def _problem(detail: str) -> Diagnostic:
 async def migrate(connection: Connection) -> None:
     """Create or update the tables of the controller and of its queue, one process at a time.
 
-    Where nothing is missing, the right to create them is not needed.
+    Where nothing is missing, the right to create them is not needed. Raises NewerVersionError.
     """
     if not _missing(await _applied(connection)):
         return
     async with connection.transaction():
+        await connection.execute("set local statement_timeout = 0")  # the tables may be large, or locked meanwhile
         await connection.execute("select pg_advisory_xact_lock(hashtext('dbc-iac controller'))")
         found = await connection.execute("select current_schema(), current_setting('search_path')")
         [(present, schema)] = await found.fetchall()
@@ -116,8 +123,15 @@ async def _applied(connection: Connection) -> set[str]:
 
 
 def _missing(applied: set[str]) -> list[tuple[str, LiteralString]]:
-    """Name and text of each migration that was not applied, in order."""
-    return [(name, text) for name, text in [*_queue_migrations(applied), *_own_migrations()] if name not in applied]
+    """Name and text of each migration that was not applied, in order. Raises NewerVersionError for an unknown one."""
+    known = [*_queue_migrations(applied), *_own_migrations()]
+    if newer := sorted(applied - {name for name, _ in known}):
+        detail = f"It has the tables of {newer[-1]}, which dbc-iac {__version__} does not know."
+        summary = "the database of the controller is of a newer dbc-iac"
+        raise NewerVersionError(
+            Diagnostic("newer-version", Severity.ERROR, summary, detail, UPGRADE, exit_code=ExitCode.REFUSED)
+        )
+    return [(name, text) for name, text in known if name not in applied]
 
 
 def _own_migrations() -> list[tuple[str, LiteralString]]:

@@ -45,6 +45,13 @@ class Policy:
     def approved(self) -> bool:
         return self.approval is not None and self.approval["status"] == "approved"
 
+    def reviewed(self) -> Plan | None:
+        """The plan of the approval; None if there is none, or another version of dbc-iac has made it."""
+        try:
+            return None if self.approval is None else read_plan(json.loads(self.approval["plan"]))
+        except DiagnosticError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
@@ -164,9 +171,11 @@ def _plan(project: Project) -> PlanToApply:
 
 def _approved(project: Project, policy: Policy) -> PlanToApply | None:
     """The approved plan, or the rest of it; None if it is stale."""
-    assert policy.approval is not None  # noqa: S101 - it is approved
+    reviewed = policy.reviewed()
+    if reviewed is None:
+        return None
     try:
-        to_apply = continue_plan(project, read_plan(json.loads(policy.approval["plan"])))
+        to_apply = continue_plan(project, reviewed)
     except DiagnosticError as error:
         if any(d.exit_code is not ExitCode.REFUSED for d in error.diagnostics):
             raise
@@ -195,10 +204,9 @@ def _applied(
 
 def _awaiting(plan: Plan, reason: str, policy: Policy) -> RunEnd:
     """The end of a run whose plan needs approval. If an equal plan was decided or waits, its digest is kept."""
-    waiting = policy.approval
-    if waiting is None or waiting["status"] not in {"pending", "approved", "rejected"}:
+    waiting, before = policy.approval, policy.reviewed()
+    if waiting is None or before is None or waiting["status"] not in {"pending", "approved", "rejected"}:
         return replace(_planned(plan, Phase.APPROVAL, policy), approval=reason)
-    before = read_plan(json.loads(waiting["plan"]))
     if first_difference(before, plan) is not None:
         return replace(_planned(plan, Phase.APPROVAL, policy), approval=reason)
     kept = replace(_planned(plan, Phase.APPROVAL, policy), digest=before.digest, plan=None, approval=reason)

@@ -12,7 +12,7 @@ from dbc_iac.views.text.wording import duration
 
 SHORT_COMMIT = 8
 """Characters of a commit as it is shown."""
-_NEEDED = {
+_NEEDED: dict[str, str] = {
     Phase.FAILED: "correct the failure",
     Phase.APPROVAL: "approve or reject the plan",
     Phase.DRIFTED: "review the drift",
@@ -61,7 +61,7 @@ def needed(stack: StackStatus) -> str:
         return ""
     if stack.source_problem is not None:
         return f"correct the source {stack.source}"
-    return _NEEDED.get(Phase(stack.phase), "")
+    return _NEEDED.get(stack.phase, "")
 
 
 def rows(stacks: Iterable[StackStatus], now: datetime, phase: str = "") -> list[Row]:
@@ -71,7 +71,7 @@ def rows(stacks: Iterable[StackStatus], now: datetime, phase: str = "") -> list[
 
 
 def _order(one: Row) -> tuple[bool, int, str]:
-    phase = Phase(one.stack.phase)
+    phase = one.stack.phase
     return (not one.needed, _ORDER.index(phase) if one.needed and phase in _ORDER else len(_ORDER), one.stack.name)
 
 

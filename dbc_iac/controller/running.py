@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbc_iac import __version__
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.child_process import GRACE, RunProcess, environment, secrets_of, started
 from dbc_iac.controller.database import conninfo
@@ -113,6 +114,7 @@ class StackRun:
         if approval is not None and approval.tree == run.tree and run.plan is not None:
             known = {"status": approval.status, "digest": approval.digest, "plan": run.plan}
         return {
+            "version": __version__,
             "directory": str(directory),
             "environment": run.spec.environment,
             "stack": run.spec.stack,

@@ -12,7 +12,7 @@ from dbc_iac.controller.approvals import LAST_APPROVALS, settle_approvals
 from dbc_iac.controller.database import Connection
 from dbc_iac.controller.fleet import SourceSpec, StackSpec
 from dbc_iac.controller.records import ApprovalRecord, EventRecord, Outcome, RunRecord, RunResult, StartedRun
-from dbc_iac.controller.tables import Tables, forget_removed, records
+from dbc_iac.controller.tables import Tables, forget_removed, records, stored
 
 _RUNS: LiteralString = """
 select id, stack, commit, tree, mode, worker, lower(period) as started,
@@ -25,7 +25,7 @@ class Runs(Tables):
     """Queries of runs and events."""
 
     async def begin_run(self, stack: str, worker: str, lease: float) -> StartedRun | None:
-        """Begin a run; None if the stack has an open run, or must not run. `lease`: seconds."""
+        """Begin a run; None if the stack has an open run, or must not run. `lease`: seconds. Raises DiagnosticError."""
         async with self._connection() as connection:
             try:
                 async with connection.transaction():
@@ -67,9 +67,9 @@ class Runs(Tables):
         return StartedRun(
             id=row[0],
             stack=stack,
-            spec=StackSpec.model_validate(spec),
+            spec=stored(StackSpec, f"the stack {stack}", spec),
             source=source,
-            source_spec=SourceSpec.model_validate(source_spec),
+            source_spec=stored(SourceSpec, f"the source {source}", source_spec),
             commit=commit,
             tree=tree,
             drift_only=drift_only,

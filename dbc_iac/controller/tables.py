@@ -8,10 +8,14 @@ from typing import Any, LiteralString, TypeVar
 
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, ValidationError
 
-from dbc_iac.controller.database import Connection, database_errors
+from dbc_iac import __version__
+from dbc_iac.controller.database import UPGRADE, Connection, NewerVersionError, database_errors
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, ExitCode, Severity
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -52,6 +56,22 @@ async def records(connection: Connection, kind: type[T], query: LiteralString, v
     """Rows of a query as records."""
     async with connection.cursor(row_factory=class_row(kind)) as cursor:
         return await (await cursor.execute(query, values)).fetchall()
+
+
+def stored(kind: type[M], name: str, spec: Any) -> M:
+    """A stack or source as a worker has registered it. Raises NewerVersionError if this one cannot read it.
+
+    `name`: of the stack or source, in a message.
+    """
+    try:
+        return kind.model_validate(spec)
+    except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        detail = f"dbc-iac {__version__} cannot read its {field}."
+        summary = f"{name} was registered by a newer dbc-iac"[:MAX_SUMMARY]
+        raise NewerVersionError(
+            Diagnostic("newer-version", Severity.ERROR, summary, detail, UPGRADE, exit_code=ExitCode.REFUSED)
+        ) from None
 
 
 async def forget_removed(connection: Connection) -> None:

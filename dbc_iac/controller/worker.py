@@ -5,6 +5,9 @@
     run         one run of one stack
     retention   deletes old runs
 
+Workers of two versions share the queue during an upgrade: the arguments of a job stay as they are, and a job that needs
+others gets a new name.
+
 The queue is procrastinate's. A stack is in it at most once (`queueing_lock`), and at most one of its jobs runs
 (`lock`); the table of runs and the lock of the state are behind both.
 """
@@ -32,7 +35,7 @@ from procrastinate.jobs import Status
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.client import database_url, schema_of
-from dbc_iac.controller.database import SCHEMA, conninfo
+from dbc_iac.controller.database import SCHEMA, NewerVersionError, conninfo
 from dbc_iac.controller.fleet import Fleet, SourceSpec
 from dbc_iac.controller.mirrors import Mirrors
 from dbc_iac.controller.notifications import notifier
@@ -40,7 +43,8 @@ from dbc_iac.controller.pace import next_fetch
 from dbc_iac.controller.records import RunResult, StartedRun
 from dbc_iac.controller.running import LEASE, StackRun, WorkerContext, remove_abandoned
 from dbc_iac.controller.store import Store
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, place_of
+from dbc_iac.controller.tables import stored
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.files.reading import real_path
 
 _LOG = logging.getLogger("dbc_iac.controller")
@@ -85,6 +89,7 @@ class Worker:
         self.store: Store | None = None
         """The database; None while it is not available, and at the end."""
         self._draining = asyncio.Event()
+        self._newer: NewerVersionError | None = None
         mirrors = Mirrors(fleet, data / "sources")
         self._context = WorkerContext(
             fleet, url, options.schema, data, worker_name(), mirrors, self._draining, options.lease
@@ -97,8 +102,16 @@ class Worker:
         """End in order: runs close their windows, and their stacks go on elsewhere."""
         self._draining.set()
 
+    def _leave(self, newer: NewerVersionError) -> None:
+        """End in order: the work is that of newer workers."""
+        self._newer = newer
+        self.drain()
+
     async def run(self) -> None:
-        """Work until `drain`. A lost database is waited for. Raises DiagnosticError if the fleet is refused."""
+        """Work until `drain`. A lost database is waited for.
+
+        Raises DiagnosticError if the fleet is refused, or the database has what only a newer dbc-iac knows.
+        """
         info = conninfo(self._context.url, self._options.schema)
         first, pause = True, 1.0
         while not self._draining.is_set():
@@ -112,7 +125,7 @@ class Worker:
                     self.store = store
                     await self._work(store)
             except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:
-                if first and isinstance(error, DiagnosticError):
+                if isinstance(error, DiagnosticError) and (first or error.exit_code is ExitCode.REFUSED):
                     raise
                 self._options.notify(f"the database of the controller was lost ({_reason(error)}); trying again")
             finally:
@@ -123,11 +136,13 @@ class Worker:
                 async with asyncio.timeout(pause * random.uniform(0.5, 1.5)):  # noqa: S311 - not a secret
                     await self._draining.wait()
             pause = min(pause * 2, _LONGEST_PAUSE)
+        if self._newer is not None:
+            raise self._newer
 
     async def _work(self, store: Store) -> None:
         """Serve the queue until `drain`, or until the database is lost."""
         app = procrastinate.App(connector=procrastinate.PsycopgConnector(), periodic_defaults={"max_delay": 30})
-        _Tasks(app, self.queue, self._context, self._options, store)
+        _Tasks(app, self.queue, self._context, self._options, store, self._leave)
         async with app.open_async(store.pool):
             for worker in self._registered:  # those of before the database was lost: their jobs are free
                 await app.job_manager.unregister_worker(worker)
@@ -174,9 +189,16 @@ class _Tasks:
     """The jobs of the queue."""
 
     def __init__(
-        self, app: procrastinate.App, queue: str, context: WorkerContext, options: WorkerOptions, store: Store
+        self,
+        app: procrastinate.App,
+        queue: str,
+        context: WorkerContext,
+        options: WorkerOptions,
+        store: Store,
+        leave: Callable[[NewerVersionError], None],
     ) -> None:
         self._app = app
+        self._leave = leave
         self._context = context
         self._options = options
         self._store = store
@@ -196,6 +218,9 @@ class _Tasks:
         async def job(**arguments: Any) -> None:
             try:
                 await task(**arguments)
+            except NewerVersionError as error:
+                self._leave(error)
+                raise
             except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException):
                 raise
             except Exception as error:
@@ -237,7 +262,7 @@ class _Tasks:
         found = await self._store.source(self._name, source)
         if found is None:
             return
-        spec = SourceSpec.model_validate(found.spec)
+        spec = stored(SourceSpec, f"the source {source}", found.spec)
         try:
             repository = await self._context.mirrors.repository(source, spec)
             commit = await repository.fetch()

@@ -180,6 +180,20 @@ def test_an_approved_plan_is_stale_after_drift(stack: Stack) -> None:
     assert [one["domain"] for one in stack.emulated.vms.values()] == ["off"]
 
 
+@pytest.mark.parametrize("status", ["approved", "pending", "rejected"])
+def test_a_plan_of_another_version_is_stale(stack: Stack, status: str) -> None:
+    waiting = stack.run(mode="approve")
+    other = known(waiting, status)
+    other["plan"] = json.dumps({**json.loads(other["plan"]), "formatVersion": 1})
+    again = stack.run(mode="approve", approval=other)
+    assert (again.phase, again.approval, again.plan is None, stack.emulated.vms) == (
+        "approval",
+        "mode approve",
+        False,
+        {},
+    )
+
+
 def test_an_interrupted_apply_of_an_approved_plan_is_continued(stack: Stack) -> None:
     waiting = stack.run(mode="approve")
 

@@ -61,7 +61,7 @@ class Metrics:
         phases = {phase.value: 0 for phase in Phase}
         drifted = 0
         for stack in stacks:
-            phases[stack.phase] += 1
+            phases[stack.phase] = phases.get(stack.phase, 0) + 1  # a newer worker may have others
             drifted += stack.drifted
             self._failures.labels(fleet, stack.name).set(stack.failures)
             if stack.last_success is not None:
