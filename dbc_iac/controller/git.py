@@ -212,7 +212,8 @@ class Repository:
         )
         try:
             if file_size:
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_size, file_size))
+                with suppress(ProcessLookupError):  # it has ended: its message tells why
+                    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_size, file_size))
             async with asyncio.timeout(seconds):
                 out, err = await process.communicate(given.encode())
         except TimeoutError:
