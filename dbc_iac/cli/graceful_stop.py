@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dbc_iac.cli.signals import heeded
+from dbc_iac.operations.signals import handled
 
 
 @contextmanager
@@ -34,12 +35,5 @@ def stop_on_signal(tell: Callable[[str], None], stop: Callable[[], None]) -> Ite
         elif task is not None and number != signal.SIGHUP and sum(n != signal.SIGHUP for n in came) > 1:
             task.cancel()
 
-    before = {number: signal.getsignal(number) for number in heeded()}
-    for number in before:
-        loop.add_signal_handler(number, handle, number)
-    try:
+    with handled(loop, heeded(), handle):
         yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)

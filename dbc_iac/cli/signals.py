@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import signal
-from types import FrameType
 
 from dbc_iac.diagnostics import ExitCode
+from dbc_iac.operations.signals import act_as_ctrl_c
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,13 +22,7 @@ def heeded() -> tuple[signal.Signals, ...]:
 def end_on_signals() -> None:
     """Make each signal act as Ctrl-C: outside an apply it ends the command, which releases its lock."""
     for number in heeded():
-        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Act as Ctrl-C, for which a running asyncio loop has a handler that cancels the task in order."""
-    handler = signal.getsignal(signal.SIGINT)
-    (handler if callable(handler) else signal.default_int_handler)(number, frame)
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else act_as_ctrl_c)
 
 
 def end_with(code: ExitCode) -> None:

@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 from dbc_iac import __version__
@@ -31,6 +30,7 @@ from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, S
 from dbc_iac.operations.apply import Observer
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.runtime import Runtime
+from dbc_iac.operations.signals import act_as_ctrl_c, handled
 from dbc_iac.plan import Plan
 from dbc_iac.views.json.events import begin_json, event_json
 from dbc_iac.views.redaction import Redaction
@@ -72,16 +72,8 @@ class Reporter(Observer):
     async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
         self.write(dict(begin_json(plan)))
         self._stopping.applies(stop)
-        loop = asyncio.get_running_loop()
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in before:
-            loop.add_signal_handler(number, self._stopping.ask)
-        try:
+        with handled(asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT), lambda _: self._stopping.ask()):
             yield
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                signal.signal(number, handler)
 
     def event(self, event: Event) -> None:
         self.write(dict(event_json(self.redaction(event))))
@@ -103,7 +95,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold secrets
     stopping = Stopping()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, act_as_ctrl_c)
     threading.Thread(target=_watch_worker, daemon=True).start()
     reporter = Reporter(out, stopping)
     calls: Counter[tuple[str, str]] = Counter()
@@ -121,12 +113,6 @@ def _shown(end: RunEnd, redaction: Redaction) -> RunEnd:
         summary, remedy = "the plan has the value of a secret and cannot be approved", "Change the value of the secret."
         return failed(_problem("secret-in-plan", summary, remedy))
     return replace(shown, plan=None)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Act as Ctrl-C, for which a running event loop has a handler that cancels the task in order."""
-    handler = signal.getsignal(signal.SIGINT)
-    (handler if callable(handler) else signal.default_int_handler)(number, frame)
 
 
 def _watch_worker() -> None:
