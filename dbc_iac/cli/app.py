@@ -155,35 +155,31 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Command
     app = App(replace(runtime, err=ResilientStream(runtime.err)), json=as_json)
     app.runtime = replace(app.runtime, out=ResilientStream(runtime.out, app.unwritable))
     with logs_of(app.runtime, lambda text: app.redaction(text)):  # noqa: PLW0108 - it changes when a project is loaded
-        return _run(group, arguments, app)
+        try:
+            group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
+        except Exit as end:
+            return end.code
+        except DiagnosticError as error:
+            app.report(error.diagnostics)
+            return error.exit_code
+        except click.exceptions.Exit as end:
+            return ExitCode(end.exit_code)
+        except click.exceptions.NoArgsIsHelpError as error:
+            app.runtime.print_err(error.format_message())
+            return ExitCode.CONFIGURATION
+        except click.ClickException as error:
+            app.report([_usage(error)])
+            return ExitCode.CONFIGURATION
+        except (KeyboardInterrupt, click.Abort):
+            app.runtime.print_err(INTERRUPTED)
+            return ExitCode.INTERRUPTED
+        except BrokenPipeError:
+            return ExitCode.ERROR
+        except BaseException as error:
+            from dbc_iac.cli.failures import end_of
 
-
-def _run(group: click.Command, arguments: Sequence[str], app: App) -> ExitCode:
-    try:
-        group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
-    except Exit as end:
-        return end.code
-    except DiagnosticError as error:
-        app.report(error.diagnostics)
-        return error.exit_code
-    except click.exceptions.Exit as end:
-        return ExitCode(end.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        app.runtime.print_err(error.format_message())
-        return ExitCode.CONFIGURATION
-    except click.ClickException as error:
-        app.report([_usage(error)])
-        return ExitCode.CONFIGURATION
-    except (KeyboardInterrupt, click.Abort):
-        app.runtime.print_err(INTERRUPTED)
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return ExitCode.ERROR
-    except BaseException as error:
-        from dbc_iac.cli.failures import end_of
-
-        return end_of(app, error)
-    return ExitCode.OK
+            return end_of(app, error)
+        return ExitCode.OK
 
 
 def _usage(error: click.ClickException) -> Diagnostic:

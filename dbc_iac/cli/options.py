@@ -6,17 +6,13 @@ import functools
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from dbc_iac.cli.completions import addresses
 from dbc_iac.views.grouping import Detail
-
-if TYPE_CHECKING:
-    from dbc_iac.plan import PlanOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -77,76 +73,22 @@ lock_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for approval. Required without a terminal.")
 
 
-def _grouped(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
+def grouped(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
     """A decorator that adds options to a command, and passes their values as one `name`, a dataclass `kind`."""
 
     def decorate(command: F) -> F:
         @functools.wraps(command)
         def wrapper(*arguments: Any, **values: Any) -> Any:
-            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            values[name] = kind(**{option: values.pop(option) for option in names})
             return command(*arguments, **values)
 
+        before = len(getattr(wrapper, "__click_params__", ()))
         for option in reversed(options):
             option(wrapper)
+        names = [parameter.name for parameter in wrapper.__click_params__[before:]]  # type: ignore[attr-defined]
         return wrapper  # type: ignore[return-value]
 
     return decorate
-
-
-def _addresses(option: str, description: str, name: str | None = None) -> Callable[[Any], Any]:
-    names = [option] if name is None else [option, name]
-    return click.option(*names, multiple=True, metavar="ADDRESS", help=description, shell_complete=addresses)
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The selected resources of a plan, and the disabled guardrails."""
-
-    targets: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    replace: tuple[str, ...] = ()
-    forget_expired: bool = False
-    destroy_identity: tuple[str, ...] = ()
-    unprotect: tuple[str, ...] = ()
-    allow_empty: bool = False
-    max_removals: int | None = None
-
-    def plan_options(self, *, destroy: bool = False, offline: bool = False) -> PlanOptions:
-        """The options of planning."""
-        from dbc_iac.plan import PlanOptions
-
-        return PlanOptions(
-            destroy=destroy,
-            targets=frozenset(self.targets),
-            excludes=frozenset(self.exclude),
-            offline=offline,
-            forget_expired=self.forget_expired,
-            replace=frozenset(self.replace),
-            destroy_identity=frozenset(self.destroy_identity),
-            unprotect=frozenset(self.unprotect),
-            allow_empty=self.allow_empty,
-            max_removals=self.max_removals,
-        )
-
-
-selection_options = _grouped(
-    "selection",
-    Selection,
-    _addresses("--target", "Only this resource, its dependencies, and what is deleted with it; repeatable.", "targets"),
-    _addresses("--exclude", "Exclude this resource, its dependents, and deletions of its dependencies; repeatable."),
-    _addresses("--replace", "Replace this resource; repeatable."),
-    click.option(
-        "--forget-expired", is_flag=True,
-        help="Remove from the state the resources of machines that are no longer rented.",
-    ),
-    _addresses("--destroy-identity", "Delete the on-chain identity of this bare-metal server; repeatable."),
-    _addresses("--unprotect", "Delete or replace this resource despite preventDestroy; repeatable."),
-    click.option("--allow-empty", is_flag=True, help="Allow manifests without resources, which delete everything."),
-    click.option(
-        "--max-removals", type=PERCENT, metavar="PERCENT",
-        help="Maximum share of resources that may be removed, in percent; default: the project's.",
-    ),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +105,7 @@ class PlanOutput:
         return {"--markdown": self.markdown, "--html": self.html}
 
 
-plan_output_options = _grouped(
+plan_output_options = grouped(
     "output",
     PlanOutput,
     click.option(
@@ -195,7 +137,7 @@ class ApplyArguments:
         return {"--events": events, "--report": self.report}
 
 
-apply_options = _grouped(
+apply_options = grouped(
     "arguments",
     ApplyArguments,
     click.option("--wait-timeout", type=SECONDS, metavar="SECONDS", help="Maximum time to wait for each change."),

@@ -164,7 +164,7 @@ class _Loader:
         except DiagnosticError as error:
             raise DiagnosticError(*self.found, *error.diagnostics) from None
         before = self.found.error_count
-        known = resolve(project.variables, found, self.found, self.where)
+        known = resolve(project.variables, found, self.found, self.where) if project.variables or found else {}
         unset = {n for n in project.variables if n not in known or known[n].value is None}
         self.variables = Variables(known, frozenset(unset if self.found.error_count > before else ()))
         values = {n: setting.value for n, setting in known.items()}

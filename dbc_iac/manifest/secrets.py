@@ -179,7 +179,7 @@ class SecretResolver:
         return tuple(self._known.values())
 
     def _read(self, ref: SecretRef) -> str:
-        refuse_untrusted(self._environ, f"read the {ref}" if ref.command is None else f"run {ref.command[0]}")
+        refuse_untrusted(self._environ, *(("read the", ref) if ref.command is None else ("run", ref.command[0])))
         if ref.env is not None:
             if ref.env not in self._environ:
                 raise _missing(f"environment variable {ref.env} is not set", f"Set {ref.env}.")

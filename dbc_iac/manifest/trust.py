@@ -14,9 +14,10 @@ def as_untrusted(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {**environ, UNTRUSTED: "1"}
 
 
-def refuse_untrusted(environ: Mapping[str, str], what: str) -> None:
-    """Require a trusted project. `what`: the action, such as `read a secret`. Raises DiagnosticError."""
+def refuse_untrusted(environ: Mapping[str, str], *action: object) -> None:
+    """Require a trusted project. `action`: its words, such as `read a secret`. Raises DiagnosticError."""
     if environ.get(UNTRUSTED, "").lower() not in {"", "0", "false"}:
+        what = " ".join(map(str, action))
         raise DiagnosticError(
             Diagnostic(
                 "untrusted",

@@ -20,7 +20,7 @@ from dbc_iac.operations.pipelines import ephemeral_state
 from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere, new_stack
-from dbc_iac.plan import Plan, check_inventory
+from dbc_iac.plan import Action, Plan, check_inventory
 from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
 from dbc_iac.plan.planner import marked, weighed
@@ -58,7 +58,8 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory) -> Diagnostics:
     if inventory.moves or project.removed:
         found.extend(check_lists(inventory.moves, project.removed, loaded.where))
         found.extend(still_there(project.removed, inventory))
-    merge_instances(found)
+    if found:
+        merge_instances(found)
     if project.outputs and not found.error_count:
         found.extend(outputs_of_unknown_resources(project.outputs, inventory, loaded.where))
     if len(project.clients) > 1 and not found.error_count:
@@ -156,7 +157,8 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
         replace(d, source=r.where("")) if d.source is None and (r := resources.get(d.address or "")) is not None else d
         for d in found
     ]
-    claimed = [*claimed_elsewhere(project, plan)]
+    adopts = any(change.action is Action.ADOPT for change in plan.changes)
+    claimed = [*claimed_elsewhere(project, plan)] if adopts else []
     placed += claimed
     moves = project.inventory.moves
     if not plan.destroy and (moves or spec.removed):
@@ -168,7 +170,8 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
         placed.append(waiting)
     placed += secrets_in_fields(plan, project.resolver.known())
     # Explanations of other problems come first. An object of another stack is refused, so its adoption is not reported.
-    first = [*new_stack(project, state), *other_environment(state, project.environment)]
+    first = [] if state.lineage else [*new_stack(project, state)]
+    first += other_environment(state, project.environment) if state.environment != project.environment else ()
     refused = {d.address for d in claimed}
     kept = [d for d in plan.diagnostics if d.code != ADOPTED or d.address not in refused]
     before, after = ([weighed(d, spec.thresholds.refuse) for d in found] for found in (first, placed))

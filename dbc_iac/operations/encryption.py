@@ -51,10 +51,8 @@ def keyring_of(spec: EncryptionSpec, resolver: SecretResolver) -> Keyring:
     return Keyring(made, [*mine, *older, *map(Recipient, retired)], missing)
 
 
-def sealed(backend: Backend, keys: Keyring | None, stack: str) -> Backend:
-    """The backend, with encryption where there is a keyring."""
-    if keys is None:
-        return backend
+def sealed(backend: Backend, keys: Keyring, stack: str) -> Backend:
+    """The backend with encryption."""
     from dbc_iac.state.encryption import EncryptedBackend
 
     return EncryptedBackend(backend, keys, stack)

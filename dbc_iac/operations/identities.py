@@ -39,13 +39,6 @@ _MAX_BYTES = MIB
 _LOG = logging.getLogger("dbc_iac.api")
 
 
-def _log_request(event: CallEvent) -> None:
-    """Log a request without its body and its answer: both may hold secrets."""
-    milliseconds = (event.ended - event.started) * 1000
-    arguments = (event.method, event.path, event.target[:8] or "-", event.client, event.outcome, milliseconds)
-    _LOG.debug("%s %s target=%s client=%s %s %.0f ms", *arguments)
-
-
 class Identities:
     """Credentials by the name of their identity; each is made once."""
 
@@ -83,7 +76,10 @@ class Identities:
         return Connections(clients, sessions, self._runtime.uuid, self._report_request, self._runtime.turn)
 
     def _report_request(self, event: CallEvent) -> None:
-        _log_request(event)
+        """Log a request without its body and its answer, which may hold secrets, and pass it on."""
+        milliseconds = (event.ended - event.started) * 1000
+        arguments = (event.method, event.path, event.target[:8] or "-", event.client, event.outcome, milliseconds)
+        _LOG.debug("%s %s target=%s client=%s %s %.0f ms", *arguments)
         self._runtime.called(event)
 
     async def connect(self, connections: Connections, route: Route) -> Channel:
@@ -164,20 +160,16 @@ class Identities:
     def _make(self, name: str, spec: IdentitySpec) -> Credentials:
         if spec.node_key is not None:
             return NodeKeyCredentials(Sr25519Key.from_seed(self._resolver.resolve(spec.node_key)))
+        made: MultisigCredentials | WalletCredentials
         if spec.multisig is not None:
             made = self._multisig(spec.multisig)
-            self._check_address(name, spec, made.account)
-            return made
-        assert spec.wallet is not None  # noqa: S101 - exactly one form was given
-        key = self._key(spec.wallet)
-        self._check_address(name, spec, key.address)
-        return WalletCredentials(key)
-
-    def _check_address(self, name: str, spec: IdentitySpec, address: str) -> None:
-        if spec.address is not None and spec.address != address:
-            raise self._problem(
-                name, f"the key is of {address}, not of {spec.address}", "Correct `address` or the key."
-            )
+        else:
+            assert spec.wallet is not None  # noqa: S101 - exactly one form was given
+            made = WalletCredentials(self._key(spec.wallet))
+        if spec.address is not None and spec.address != made.account:
+            summary = f"the key is of {made.account}, not of {spec.address}"
+            raise self._problem(name, summary, "Correct `address` or the key.")
+        return made
 
     def _key(self, spec: WalletSpec) -> Sr25519Key:
         if spec.seed is not None:

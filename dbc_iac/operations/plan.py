@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.operations.checks import check_plan, other_environment, shared_wallets
+from dbc_iac.operations.checks import check_manifests, check_plan, other_environment, shared_wallets
 from dbc_iac.operations.project import Project
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.state import State
@@ -44,7 +44,7 @@ def plan_now(project: Project, options: PlanOptions) -> PlanToApply:
     Raises DiagnosticError.
     """
     if not options.destroy:
-        project.check().raise_errors()
+        check_manifests(project.loaded, project.inventory).raise_errors()
     state = project.state
     try:
         plan: Plan = project.work(partial(make_plan, options=options), state, offline=options.offline)

@@ -36,9 +36,9 @@ from dbc_iac.views.redaction import Redaction
 
 if TYPE_CHECKING:
     from dbc_iac.apply import ApplyOptions, Event, Report
+    from dbc_iac.manifest.project import StateSpec
     from dbc_iac.plan import Plan, PlanOptions
     from dbc_iac.plan.review.drift import DriftReport
-    from dbc_iac.state.backends.backend import Backend
     from dbc_iac.state.encryption import Keyring
 
 T = TypeVar("T")
@@ -56,6 +56,8 @@ class Project:
     runtime: Runtime
     loaded: LoadedProject
     resolver: SecretResolver
+    redaction: Redaction
+    """Redaction of the secrets that have been read so far."""
     sources: dict[str, str] = field(default_factory=dict, repr=False)
     """The text of every file that was read, by name: excerpts of diagnostics are taken from it."""
 
@@ -95,18 +97,13 @@ class Project:
         stack = stack_of(loaded.project, environment, stack, loaded.place)
         places = secret_places(loaded.project, loaded.place)
         resolver = SecretResolver(runtime.environ, directory, places=places)
-        project = cls(directory, environment, stack, runtime, loaded, resolver, sources)
+        project = cls(directory, environment, stack, runtime, loaded, resolver, Redaction(resolver.known), sources)
         if loaded.diagnostics.error_count:
             # The valid part is still checked, unless it may refer to a part that could not be read.
             (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
         preload_secrets(resolver, places, project.inventory.resources.values())
         _LOG.info("loaded %s: %d resources, stack %s", directory, len(project.inventory.resources), stack)
         return project
-
-    @cached_property
-    def redaction(self) -> Redaction:
-        """Redaction of the secrets that have been read so far."""
-        return Redaction(self.resolver.known)
 
     @cached_property
     def inventory(self) -> Inventory:
@@ -206,11 +203,6 @@ class Project:
             raise with_all_missing(error, places, self.inventory, self.resolver) from None
 
     @cached_property
-    def backend(self) -> Backend:
-        """The backend of the stack, which stores bytes."""
-        return backend_of(self, self.loaded.project.state, self.stack)
-
-    @cached_property
     def keyring(self) -> Keyring | None:
         """The keys of the project's encryption; None if it has none."""
         spec = self.loaded.project.encryption
@@ -219,11 +211,12 @@ class Project:
     @cached_property
     def store(self) -> Store:
         """The state of the stack, decrypted."""
-        return Store(sealed(self.backend, self.keyring, self.stack), self.stack)
+        return self.store_of(self.stack)
 
-    def store_of(self, stack: str) -> Store:
-        """The state of another stack, for reading."""
-        return Store(sealed(backend_of(self, self.loaded.project.state, stack), self.keyring, stack), stack)
+    def store_of(self, stack: str, spec: StateSpec | None = None) -> Store:
+        """The state of a stack of the project, in the backend of the project file or another one."""
+        backend = backend_of(self, spec or self.loaded.project.state, stack)
+        return Store(backend if self.keyring is None else sealed(backend, self.keyring, stack), stack)
 
     def open_state(self) -> State:
         """The state with a finished journal folded in and renames applied. Requires the state lock."""

@@ -35,7 +35,7 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
             Diagnostic(
                 "not-listed",
                 Severity.ERROR,
-                f"cannot list the stacks of {project.backend.place}",
+                f"cannot list the stacks of {project.store.backend.place}",
                 "Terraform's HTTP protocol has no request for it.",
                 "Name each stack with --stack.",
                 exit_code=ExitCode.ERROR,
@@ -56,8 +56,7 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
 
 def new_stack(project: Project, state: State) -> Iterator[Diagnostic]:
     """A warning for a stack that has no state, as others of the project do, and that no environment names."""
-    named = {e.stack for e in project.loaded.project.environments.values()}
-    if state.lineage or project.stack in named:
+    if state.lineage or project.stack in {e.stack for e in project.loaded.project.environments.values()}:
         return
     others = [name for name in _names(project) or () if name != project.stack]
     if not others:
@@ -104,9 +103,9 @@ def held_elsewhere(project: Project) -> dict[Object, str]:
 
 def _names(project: Project) -> list[str] | None:
     try:
-        return project.backend.stacks()
+        return project.store.backend.stacks()
     except OSError as error:
-        summary = f"cannot list the stacks of {project.backend.place} ({error.strerror})"
+        summary = f"cannot list the stacks of {project.store.backend.place} ({error.strerror})"
         raise DiagnosticError(
             Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=code_of(error))
         ) from None

@@ -13,7 +13,6 @@ from dbc_iac.manifest.project import StateSpec
 from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import MAX_BYTES, read_yaml
 from dbc_iac.operations.backends import backend_of
-from dbc_iac.operations.encryption import sealed
 from dbc_iac.operations.errored_state import refuse_errored_state, state_to_edit
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.stacks import held_elsewhere
@@ -144,8 +143,7 @@ def _store(project: Project, name: str) -> Store:
     spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
     if spec is None:
         raise DiagnosticError(*problems)
-    backend = backend_of(project, spec, project.stack)
-    return Store(sealed(backend, project.keyring, project.stack), project.stack)
+    return project.store_of(project.stack, spec)
 
 
 def unlock(project: Project, approve: Approve) -> Mapping[str, object] | None:
@@ -189,7 +187,8 @@ def rewrite(project: Project, writes: Writes) -> bool:
     keys = project.keyring
     if keys is None:
         raise _problem("no-encryption", "the project file has no `encryption`", "Add `encryption` with a key.")
-    backend = EncryptedBackend(project.backend, keys, project.stack, writes)
+    inner = backend_of(project, project.loaded.project.state, project.stack)
+    backend = EncryptedBackend(inner, keys, project.stack, writes)
     store = project.store = Store(backend, project.stack)
     with project.locked("state"):
         state = store.look(project=project.loaded.name, uid=project.loaded.project.uid)

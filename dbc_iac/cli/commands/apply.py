@@ -13,18 +13,18 @@ from dbc_iac.cli.options import (
     FILE,
     ApplyArguments,
     PlanOutput,
-    Selection,
     apply_options,
     json_option,
     lock_option,
     plan_output_options,
-    selection_options,
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs
+from dbc_iac.cli.selection import selection_options
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
+from dbc_iac.plan import PlanOptions
 
 
 @click.command("apply")
@@ -47,7 +47,7 @@ def command(
     file: Path | None,
     reviewed: Path | None,
     lossy: bool,
-    selection: Selection,
+    selection: PlanOptions,
     output: PlanOutput,
     arguments: ApplyArguments,
     yes: bool,
@@ -56,7 +56,7 @@ def command(
     """Plan, ask for approval, and apply. With FILE, apply exactly that plan, without asking."""
     if file is not None and reviewed is not None:
         raise click.UsageError("give either FILE, which is applied as it is, or --expect, which plans again")
-    if (file or reviewed) and selection != Selection():
+    if (file or reviewed) and selection != PlanOptions():
         summary = "options that select changes cannot be used with a plan FILE"
         detail = "A plan FILE is applied with the options that it was made with."
         remedy = "Give them to `dbc-iac plan -o FILE`."
@@ -64,16 +64,17 @@ def command(
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded, (file, reviewed))
     with project.locked("apply", lock_timeout):
-        to_apply = _reviewed(project, file, reviewed) or plan_now(project, selection.plan_options())
+        to_apply = _reviewed(project, file, reviewed) if file or reviewed else plan_now(project, selection)
         given = Approval.DATA_LOSS if lossy or file or reviewed else Approval.CHANGES
         given = given if yes or file else Approval.NONE
         confirm_and_apply(app, project, to_apply, given, output, arguments, reviewed=file is not None)
 
 
-def _reviewed(project: Project, file: Path | None, expected: Path | None) -> PlanToApply | None:
-    """The plan of the file that an option names, if there is one."""
-    if (path := expected or file) is None:
-        return None
+def _reviewed(project: Project, file: Path | None, expected: Path | None) -> PlanToApply:
+    """The plan of the file that an option names."""
     from dbc_iac.operations.reviewed_plans import plan_as_expected, plan_from_file
 
-    return plan_as_expected(project, path) if expected else plan_from_file(project, path)
+    if expected is not None:
+        return plan_as_expected(project, expected)
+    assert file is not None  # noqa: S101 - one of them is given
+    return plan_from_file(project, file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from dbc_iac.cli.app import App
@@ -10,16 +12,16 @@ from dbc_iac.cli.approval import Approval
 from dbc_iac.cli.options import (
     ApplyArguments,
     PlanOutput,
-    Selection,
     apply_options,
     json_option,
     lock_option,
     plan_output_options,
-    selection_options,
     yes_option,
 )
 from dbc_iac.cli.output_files import check_outputs
+from dbc_iac.cli.selection import selection_options
 from dbc_iac.operations.plan import plan_now
+from dbc_iac.plan import PlanOptions
 
 
 @click.command("destroy")
@@ -33,7 +35,7 @@ from dbc_iac.operations.plan import plan_now
 def command(
     app: App,
     /,
-    selection: Selection,
+    selection: PlanOptions,
     output: PlanOutput,
     arguments: ApplyArguments,
     yes: bool,
@@ -44,5 +46,5 @@ def command(
     check_outputs(app, {**output.files, **arguments.files}, project.loaded)
     with project.locked("destroy", lock_timeout):
         given = Approval.DATA_LOSS if yes else Approval.NONE
-        to_apply = plan_now(project, selection.plan_options(destroy=True))
+        to_apply = plan_now(project, replace(selection, destroy=True))
         confirm_and_apply(app, project, to_apply, given, output, arguments)

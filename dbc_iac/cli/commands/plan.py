@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,17 +12,17 @@ from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import (
     FILE,
     PlanOutput,
-    Selection,
     json_option,
     lock_option,
     plan_output_options,
-    selection_options,
 )
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import failure_shown, report_diagnostics, show_plan
+from dbc_iac.cli.selection import selection_options
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.plan import plan_project
 from dbc_iac.operations.state_copies import use_copy
+from dbc_iac.plan import PlanOptions
 
 
 @click.command("plan")
@@ -53,7 +54,7 @@ def command(
     detailed_exitcode: bool,
     refresh: bool,
     copy: Path | None,
-    selection: Selection,
+    selection: PlanOptions,
     output: PlanOutput,
     lock_timeout: float,
 ) -> None:
@@ -68,7 +69,7 @@ def command(
             use_copy(project, copy)
         # Without a refresh nothing is written, and a running apply is not waited for.
         with project.locked("plan", lock_timeout) if refresh else nullcontext():
-            plan = plan_project(project, selection.plan_options(destroy=destroy, offline=not refresh))
+            plan = plan_project(project, replace(selection, destroy=destroy, offline=not refresh))
     report_diagnostics(app, plan)
     if file is not None and not refresh:
         summary = "cannot write a plan file with --refresh=false"
