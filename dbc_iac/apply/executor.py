@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply.goal_result import GoalResult, Verdict, failed_with
@@ -72,6 +73,10 @@ class _Executor:
         self.status = ApplyStatus()
         self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.steps}
         self.broken: dict[str, str] = {}
+        self.runner = GoalRunner(
+            self.reader, self.watch, with_.journal_writer, self._context, self.emit, self.now, self._halted,
+            with_.stop, with_.choices,
+        )  # fmt: skip
         self._starting = asyncio.Lock()
         self.announced = {k for k, d in self.steps.items() if self._needs_no_creation(d)}
 
@@ -87,14 +92,15 @@ class _Executor:
         async with asyncio.TaskGroup() as group:
             for step in self.steps.values():
                 group.create_task(self._step(step))
-        await self._start_remaining()
+        if self.status.unstarted:
+            await self._start_remaining()
         return self._report()
 
     async def _retry_starts(self, *, tries: int = 1) -> None:
         """Retry failed starts of VMs: the resources that they lacked may be free now."""
         async with self._starting:
             for address, (starter, _) in list(self.status.unstarted.items()):
-                result = await starter.start(self._goal_runner(), tries=tries)
+                result = await starter.start(self.runner, tries=tries)
                 self.status.unstarted[address] = (starter, result)
                 if result.verdict is Verdict.MET:
                     del self.status.unstarted[address]
@@ -102,10 +108,10 @@ class _Executor:
 
     async def _start_remaining(self) -> None:
         """Retry failed starts for the last time, and report the VMs that stay off."""
-        if self.status.unstarted and {d.address for d in self.steps.values()} - self.status.unstarted.keys():
+        if {d.address for d in self.steps.values()} - self.status.unstarted.keys():
             await self._retry_starts(tries=TRIES)
         for address, (starter, result) in list(self.status.unstarted.items()):
-            explained = await starter.lacking(self._goal_runner(), result)
+            explained = await starter.lacking(self.runner, result)
             del self.status.unstarted[address]
             self.status.powered_off[address] = not_started(explained)
             self._failed(starter.on, replace(explained, text=not_started(explained)))
@@ -157,7 +163,13 @@ class _Executor:
         if step.goals:
             self.emit("step-started", step.address, step.kind.value)
         try:
-            ok = await (self._window(step) if step.kind is StepKind.WINDOW else self._change(step))
+            if step.kind is StepKind.WINDOW:
+                ok = await self._window(step)
+            else:
+                async with AsyncExitStack() as gate:
+                    if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in step.goals):
+                        await gate.enter_async_context(self._gate(step).creation())
+                    ok = await self._goals(step, gate)
         except Exception as error:  # ends this branch and no other
             ok = self._fail_goals(step, failed_with(error))
         if not ok:
@@ -178,14 +190,8 @@ class _Executor:
         for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
             self.emit(self.status.event(address), address, self.status.why(address))
 
-    async def _change(self, step: StepBuilder) -> bool:
-        """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""
-        async with AsyncExitStack() as gate:
-            if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in step.goals):
-                await gate.enter_async_context(self._gate(step).creation())
-            return await self._goals(step, gate)
-
     async def _goals(self, step: StepBuilder, gate: AsyncExitStack) -> bool:
+        """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""
         change = self.changes[step.address]
         old_vm_is_off, done = False, ""
         for goal in step.goals:
@@ -196,9 +202,9 @@ class _Executor:
                 await gate.aclose()
                 await gate.enter_async_context(self._gate(step).window())
             if goal.powers == "on":
-                result = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self._goal_runner())
+                result = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self.runner)
             else:
-                result = await self._goal_runner().achieve(goal)
+                result = await self.runner.achieve(goal)
             old_vm_is_off |= goal.powers == "off" and goal.id == change.identity.old_id != change.identity.id
             if result.verdict is not Verdict.MET:
                 self._failed(goal, _as_in_progress(goal, result, done))
@@ -242,12 +248,12 @@ class _Executor:
             return
         if result.broken:
             for removal in kind.delete(replace(task, old_id=change.identity.id, old_route=task.route)):
-                if (await self._goal_runner().achieve(removal)).verdict is not Verdict.MET:
+                if (await self.runner.achieve(removal)).verdict is not Verdict.MET:
                     await self.run_.journal_writer.leave_broken(change, goal)
         if final_power(change) == "off":
             return
         old = _as_old(change)
-        again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self._goal_runner())
+        again = await VmStarter(change.kind, old, host(change.kind).power(old, to="on")).start(self.runner)
         if again.verdict is not Verdict.MET:
             self.status.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
         elif why := self.status.failed.get(change.address):
@@ -260,7 +266,7 @@ class _Executor:
             step,
             change,
             self.changes,
-            self._goal_runner(),
+            self.runner,
             self.run_.hooks.get(step.address),
             self._failed,
             self.status,
@@ -274,12 +280,6 @@ class _Executor:
             else:
                 await self.run_.journal_writer.settle(touched)
         return ok
-
-    def _goal_runner(self) -> GoalRunner:
-        return GoalRunner(
-            self.reader, self.watch, self.run_.journal_writer, self._context, self.emit, self.now, self._halted,
-            self.run_.stop, self.run_.choices,
-        )  # fmt: skip
 
     async def _context(self, goal: Goal) -> ActContext:
         """Channels and secrets of a call. Secrets are read in a thread, since a program may provide them."""
@@ -320,7 +320,11 @@ class _Executor:
         if (unwritten := self.run_.journal_writer.unwritten) is not None:
             status.diagnostics.extend(unwritten.diagnostics)
         return Report(
-            done={c.address: c.action for c in sorted(self.plan.pending, key=_address) if c.address not in status.bad},
+            done={
+                c.address: c.action
+                for c in sorted(self.plan.pending, key=attrgetter("address"))
+                if c.address not in status.bad
+            },
             destroy=self.plan.destroy,
             failed=dict(sorted(status.failed.items())),
             not_started=dict(sorted(status.not_started.items())),
@@ -332,10 +336,6 @@ class _Executor:
             seconds=self.now(),
             calls=self.reader.calls,
         )
-
-
-def _address(change: Change) -> str:
-    return change.address
 
 
 def _as_in_progress(goal: Goal, result: GoalResult, done: str) -> GoalResult:

@@ -105,10 +105,7 @@ class _Attempt:
         self.doubtful = False
         self.unseen = 0
         self.ending_since: float | None = None
-
-    @property
-    def target(self) -> str:
-        return self.goal.route.target
+        self.target = goal.route.target
 
     @property
     def most_tries(self) -> int:
@@ -195,8 +192,9 @@ class _Attempt:
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.runner.choices.wait:
             timeout_seconds = 0
         rest = min(self.started + timeout_seconds, until) - self.runner.now()
-        if rest < AT_ONCE or self._outlasts(ENDING_STARTS if self.accepted else math.inf):
-            verdict = Verdict.NOT_STARTED if self.runner.stop.asked and not self.tries else Verdict.WAITING
+        asked = self.runner.stop.asked
+        if rest < AT_ONCE or (asked and self._outlasts(ENDING_STARTS if self.accepted else math.inf)):
+            verdict = Verdict.NOT_STARTED if asked and not self.tries else Verdict.WAITING
             return self._left(f"still {text}", verdict, ExitCode.PARTIAL)
         if text != self.said:
             self.runner.watch.hurry(self.target)  # progress: look more often
@@ -212,9 +210,7 @@ class _Attempt:
         return GoalResult(verdict, text, code)
 
     def _outlasts(self, seconds: float) -> bool:
-        """Whether to go on waiting after a signal: the start of a VM has a limit of its own."""
-        if not self.runner.stop.asked:
-            return False
+        """Whether a wait after a signal is over: the start of a VM has a limit of its own."""
         self.ending_since = self.runner.now() if self.ending_since is None else self.ending_since
         return not self.closes or self.runner.now() - self.ending_since >= seconds
 
@@ -232,10 +228,9 @@ class _Attempt:
         most = min(most, limit)
         until = max(self.runner.watch.silent(self.target, now) + most, self.unreadable_since + UNREADABLE_AGAIN)
         rest = min(until, self.started + limit) - now
-        if rest < 1 or self._outlasts(ENDING_UNREADABLE):
-            verdict = (
-                Verdict.NOT_STARTED if self.runner.stop.asked and not (self.closes or self.tries) else Verdict.FAILED
-            )
+        asked = self.runner.stop.asked
+        if rest < 1 or (asked and self._outlasts(ENDING_UNREADABLE)):
+            verdict = Verdict.NOT_STARTED if asked and not (self.closes or self.tries) else Verdict.FAILED
             return replace(self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR), unreadable=True)
         self.unread = seen.text
         self.said = f"cannot be read, gives up in {rest:.0f} s: {seen.text}"

@@ -149,7 +149,8 @@ class JournalWriter:
             await self._write({"type": "gone", "address": goal.address, "id": goal.id})
             await self._forget(goal.address, goal.id, change)
         else:
-            await self._resolved(goal.address, seen.resolved)
+            if seen.resolved:
+                await self._resolved(goal.address, seen.resolved)
             if goal.fields:
                 await self._applied(goal.address, goal.fields, (), goal.temporary if goal.powers else None)
         await self._write({"type": "met", "address": goal.address, "goal": goal.name})

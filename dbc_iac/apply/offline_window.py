@@ -70,7 +70,7 @@ class OfflineWindow:
     async def run(self) -> bool:
         """Run the window. Returns whether every goal is met and the VM has its power state."""
         was_off = (await self.off.look(self.runner.reader)).sight is GoalStatus.MET
-        if not was_off and not await self._prepared():
+        if self.hook is not None and not was_off and not self.runner.halted() and not await self._prepared(self.hook):
             return False
         with self.runner.watch.closely(self.off.route.target):
             return await self._opened(was_off=was_off)
@@ -93,7 +93,7 @@ class OfflineWindow:
         if self.step.power == "on":
             runs = await self._start()
             ok = runs and ok
-            if runs:
+            if runs and self.queued:
                 await self._prove_queued()
             if result.doubtful:
                 ok = await self._stays_on() and ok
@@ -107,12 +107,10 @@ class OfflineWindow:
                 self.failed(goal, failed_with(error))
         return False
 
-    async def _prepared(self) -> bool:
+    async def _prepared(self, hook: Hook) -> bool:
         """Run the hook. Returns whether the VM may be powered off."""
-        if self.hook is None or self.runner.halted():
-            return True
         note = partial(self.runner.emit, "note", self.step.address)
-        why = await keeps_on(self.hook, note, self.runner.stop)
+        why = await keeps_on(hook, note, self.runner.stop)
         for goal in self.step.goals if why else ():
             self.failed(goal, GoalResult(Verdict.FAILED, why))
         return not why
@@ -146,7 +144,8 @@ class OfflineWindow:
             else:
                 self.failed(goal, result)
                 closed = self._closed_by(goal, result)
-        await self._verify(met)
+        if observed := [goal for goal in met if not (goal.acknowledged or goal.creates)]:
+            await self._verify(observed)
         return len(met) == len(self.step.goals)
 
     def _closed_by(self, goal: Goal, result: GoalResult) -> str:
@@ -178,8 +177,6 @@ class OfflineWindow:
         """Look again before the window closes: a late call of an earlier apply may have changed something."""
         self.runner.watch.hurry(self.off.route.target)
         for goal in met:
-            if goal.acknowledged or goal.creates:
-                continue
             seen = await goal.look(self.runner.reader)
             if seen.sight is GoalStatus.UNMET:
                 self.failed(goal, GoalResult(Verdict.FAILED, "undone before the window closed"))

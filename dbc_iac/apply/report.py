@@ -25,7 +25,7 @@ class Event:
     detail: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # asyncio.run formats the result of its coroutine, and drops it
 class Report:
     """Report of an apply, by address; mappings give the reason.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.kind import kind_of, models
+from dbc_iac.kinds.framework.kind import kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest.header import NAME
 
@@ -30,11 +30,6 @@ def unusable_route(value: Mapping[str, Json]) -> bool:
         return _TARGET.fullmatch(Route.from_json(value).target) is None
     except (KeyError, ValueError):
         return True
-
-
-def unknown_kind(name: str) -> bool:
-    """Whether there is no kind of that name."""
-    return name not in models()
 
 
 def unfit_field(kind: str, values: Mapping[str, Json]) -> str:

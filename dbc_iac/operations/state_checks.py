@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import models
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_address, unusable_id, unusable_route
+from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_id, unusable_route
 from dbc_iac.plan import Plan
 from dbc_iac.state.document import Binding, State
 
@@ -38,7 +39,7 @@ def check_identities(plan: Plan, known: Container[str]) -> None:
 
 def _unusable(address: str, binding: Binding) -> str:
     """First part of a binding that no apply can have written; empty if there is none."""
-    if unknown_kind(binding.kind):
+    if binding.kind not in models():
         return "kind"
     if address != binding.address or unusable_address(address, binding.kind):
         return "address"

@@ -185,7 +185,7 @@ class Rental:
     seconds_left: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # asyncio.run formats the result of its coroutine, and drops it
 class Plan:
     """All changes of an apply, in their order.
 
@@ -200,9 +200,9 @@ class Plan:
     serial: int
     configuration: str
     observation: str
-    changes: tuple[Change, ...] = field(repr=False)  # asyncio.run formats the result of its coroutine, and drops it
-    steps: tuple[Step, ...] = field(repr=False)
-    diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False)
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     """Renamed addresses: `OLD to NEW`."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.kinds import models
 from dbc_iac.kinds.framework.spec import BeforeOffline
-from dbc_iac.kinds.recorded import unfit_field, unknown_kind, unusable_address, unusable_route
+from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_route
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.decoding import WrongTypeError, decoded
@@ -69,7 +70,7 @@ def _check(plan: Plan) -> None:
 
 
 def _check_change(change: Change) -> None:
-    if unknown_kind(change.kind):
+    if change.kind not in models():
         raise WrongTypeError("is not a kind", change.address, "kind")
     if unusable_address(change.address, change.kind):
         raise WrongTypeError("is not an address of its kind", change.address)

@@ -10,8 +10,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
@@ -58,42 +56,25 @@ class Journal:
             self._broken = True
             raise
 
-    def clear(self) -> None:
-        """Empty the journal, whose records are all in the state document. Raises OSError."""
-        self._backend.clear()
-
     def read(self) -> list[Record]:
         """All records in the current format. Raises DiagnosticError for unreadable records and newer formats."""
+        place, records = self._backend.journal_place, list[Record]()
         try:
             lines = self._backend.lines()
         except OSError as error:
-            raise DiagnosticError(_unreadable(self._place, error)) from None
-        decoded = (self._decoded(number, line) for number, line in enumerate(lines, 1))
-        records: list[Record] = []
+            raise DiagnosticError(_unreadable(place, error)) from None
         try:
-            for record in migrated_records(decoded):
+            for record in migrated_records(map(load_json, lines)):
+                version = record.get("formatVersion")
+                if isinstance(version, int) and version > FORMAT_VERSION:
+                    raise DiagnosticError(_newer(place, version))
+                if "type" not in record:
+                    refuse_sealed(record, place)
                 RECORD.validate_python(record)
                 records.append(record)
-        except (ValidationError, TypeError, AttributeError):
-            raise DiagnosticError(_broken(self._place, len(records) + 1)) from None
+        except (ValueError, TypeError, AttributeError):  # pydantic's is a ValueError
+            raise DiagnosticError(_broken(place, len(records) + 1)) from None
         return records
-
-    @property
-    def _place(self) -> str:
-        return self._backend.journal_place
-
-    def _decoded(self, number: int, line: bytes) -> Record:
-        try:
-            record = load_json(line)
-        except ValueError:
-            raise DiagnosticError(_broken(self._place, number)) from None
-        refuse_sealed(record, self._place)
-        if not isinstance(record, dict):
-            raise DiagnosticError(_broken(self._place, number))
-        version = record.get("formatVersion")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DiagnosticError(_newer(self._place, version))
-        return record
 
 
 def _broken(place: str, number: int) -> Diagnostic:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,6 +21,8 @@ from dbc_iac.state.lease_renewal import keep_lease
 from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
 from dbc_iac.state.secret_guard import refuse_secrets
+
+T = TypeVar("T")
 
 
 class Store:
@@ -52,7 +54,7 @@ class Store:
     def read(self) -> State | None:
         """The state with its journal folded in; None if there is none yet. Raises DiagnosticError."""
         records = self.journal.read()  # first: without the lock, an apply may be writing the next state just now
-        kept = self._kept()
+        kept = self._from_backend(self.backend.kept)
         written = self._written()
         last = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
         if written is None:
@@ -76,16 +78,9 @@ class Store:
 
     def _written(self) -> State | None:
         """The stored document without the journal. Keeps its version for the next write."""
-        try:
-            stored = self.backend.read()
-            text = None if stored is None else stored.content.decode()
-        except UnicodeDecodeError:
-            self._corrupt()
-        except OSError as error:
-            reason = f"cannot read {self.backend.place} ({error.strerror})"
-            _not_there("state-unreadable", reason, error, "Check the permissions and the connection to the backend.")
+        stored = self._from_backend(self.backend.read)
         self._version = None if stored is None else stored.version
-        return None if text is None else self._parse(text)
+        return None if stored is None else self._parse(stored.content)
 
     def _refuse_if_lost(self, last: int, kept: Sequence[int]) -> None:
         """Refuse a missing state with a journal or older versions: VMs that it managed may run."""
@@ -99,21 +94,21 @@ class Store:
             "and run `dbc-iac state rebuild`.",
         )
 
-    def _kept(self) -> list[int]:
+    def _from_backend(self, read: Callable[[], T]) -> T:
         try:
-            return self.backend.kept()
+            return read()
         except OSError as error:
             reason = f"cannot read {self.backend.place} ({error.strerror})"
             _not_there("state-unreadable", reason, error, "Check the permissions and the connection to the backend.")
 
-    def _parse(self, text: str) -> State:
+    def _parse(self, content: bytes) -> State:
         try:
-            value = load_json(text, most=MAX_VALUES)
+            value = load_json(content.decode(), most=MAX_VALUES)
         except ValueError:
             self._corrupt()
-        refuse_sealed(value, self.backend.place)
         version = value.get("formatVersion") if isinstance(value, dict) else None
         if type(version) is not int:
+            refuse_sealed(value, self.backend.place)
             self._corrupt()
         if version > FORMAT_VERSION:
             _fail(
@@ -122,12 +117,12 @@ class Store:
                 "Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
             )
         try:
-            return State.of_json(migrated_state(value))
+            return State.of_json(value if version == FORMAT_VERSION else migrated_state(value))
         except (ValidationError, TypeError, AttributeError):
             self._corrupt()
 
     def _corrupt(self) -> NoReturn:
-        older = [self.backend.version_place(serial) for serial in self._kept()]
+        older = [self.backend.version_place(serial) for serial in self._from_backend(self.backend.kept)]
         _fail(
             "state-corrupt",
             f"{self.backend.place} is not a state document",
@@ -182,7 +177,7 @@ class Store:
         following = state.model_copy(update={"serial": state.serial + 1})
         self._write(following)
         with suppress(OSError):  # its records are of an older serial now, and are skipped
-            self.journal.clear()
+            self.backend.clear()
         return following
 
     def _moved(self) -> NoReturn:

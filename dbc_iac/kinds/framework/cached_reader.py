@@ -48,6 +48,11 @@ class Unreadable:
         """Whether access was denied, and a repeat will be denied too."""
         return self.authority and not self.transient
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the reason may be gone a moment later."""
+        return not self.final and not self.absent
+
 
 _PAUSE = 1.0
 """Seconds before a failed read is sent again."""
@@ -58,10 +63,8 @@ Connect = Callable[[Route], Awaitable[Channel]]
 _Files = Callable[[Channel, ImageServerFiles], Awaitable[Outcome[tuple[StoredImage, ...]]]]
 
 
-def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
+def _unreadable(outcome: Refused | NotSent | Unknown) -> Unreadable:
     match outcome:
-        case Done(value):
-            return Known(value)
         case Refused() as refused:
             return Unreadable(
                 refused.message,
@@ -76,28 +79,6 @@ def _reading(outcome: Outcome[T]) -> Known[T] | Unreadable:
             return Unreadable(message, garbled=executed == "handled")
 
 
-def _by(
-    key: Callable[[T], str], listing: Callable[[Channel], Awaitable[Outcome[tuple[T, ...]]]]
-) -> Callable[[Channel], Awaitable[Outcome[Mapping[str, T]]]]:
-    """The call of a list, with its items by key."""
-
-    async def call(channel: Channel) -> Outcome[Mapping[str, T]]:
-        outcome = await listing(channel)
-        return Done({key(item): item for item in outcome.value}) if isinstance(outcome, Done) else outcome
-
-    return call
-
-
-def _asked(key: tuple[Any, ...]) -> object:
-    """The target of a read, or the client nodes of one about them."""
-    return getattr(key[1], "target", key[1])
-
-
-def _may_pass(answer: object) -> bool:
-    """Whether a read failed for a reason that may be gone a moment later."""
-    return isinstance(answer, Unreadable) and not answer.final and not answer.absent
-
-
 class CachedReader:
     """Memoised reads over channels. `calls` counts the reads that were sent.
 
@@ -109,14 +90,14 @@ class CachedReader:
         self._connect = connect
         self._repeats = repeats
         self._failing: set[object] = set()
-        self._answers: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
+        self._answers: dict[tuple[object, tuple[Any, ...]], asyncio.Future[Any]] = {}
         self.calls = 0
         self.courses: dict[tuple[str, str, str], UploadProgress] = {}
         """Observed progress of uploads, by target, VM and snapshot. Kept by `forget`."""
 
     async def vms(self, route: Route) -> Known[Mapping[str, VmSummary]] | Unreadable:
         """All VMs of the wallet on the target, by task id, from one list call."""
-        return await self._read(("vms", route), route, _by(lambda vm: vm.task_id, vms.list_vms))
+        return await self._read(("vms", route), route, vms.list_vms, by=lambda vm: vm.task_id)
 
     async def vm(self, route: Route, task_id: str) -> Known[VmDetails | None] | Unreadable:
         """Details of one VM; None if the node reports that it does not exist for this wallet."""
@@ -144,7 +125,9 @@ class CachedReader:
     async def vm_notes(self, route: Route, task_id: str, lines: int = 99) -> Known[tuple[str, ...]] | Unreadable:
         """The newest lines of a VM's log on its node, without passwords, oldest first."""
         return await self._read(
-            ("notes", route, task_id, lines), route, lambda channel: vms.vm_logs(channel, task_id, lines=lines)
+            ("notes", route, task_id, lines),
+            route,
+            lambda channel: vms.vm_logs(channel, task_id, lines=lines),
         )
 
     async def hardware(self, route: Route) -> Known[NodeHardware] | Unreadable:
@@ -165,7 +148,7 @@ class CachedReader:
 
     async def servers(self, route: Route) -> Known[Mapping[str, ServerView]] | Unreadable:
         """The manager's servers by node id (its list is capped at 51)."""
-        return await self._read(("servers", route), route, _by(lambda server: server.node_id, bare_metal.list_servers))
+        return await self._read(("servers", route), route, bare_metal.list_servers, by=lambda server: server.node_id)
 
     async def server(self, route: Route, key: str) -> Known[ServerView | None] | Unreadable:
         """One server by node id or uuid. Slow: the manager asks the BMC."""
@@ -188,8 +171,7 @@ class CachedReader:
     ) -> Known[Mapping[str, StoredImage]] | Unreadable:
         """Sent once only: it occupies the node while the image server does not answer, and a repeat would do so too."""
         body = ImageServerFiles(image_server=server)
-        call = _by(lambda i: i.name, lambda channel: listed(channel, body))
-        return await self._read(key, route, call, repeats=False)
+        return await self._read(key, route, lambda channel: listed(channel, body), by=lambda i: i.name, repeats=False)
 
     async def download(self, route: Route, file: str) -> Known[Progress] | Unreadable:
         body = ImageTransfer(image_filename=file)
@@ -205,7 +187,9 @@ class CachedReader:
     async def snapshots(self, route: Route, task_id: str) -> Known[tuple[SnapshotView, ...]] | Unreadable:
         """A VM's snapshots in order of creation; none of a VM that does not exist."""
         return await self._read(
-            ("snapshots", route, task_id), route, lambda channel: snapshots.list_snapshots(channel, task_id)
+            ("snapshots", route, task_id),
+            route,
+            lambda channel: snapshots.list_snapshots(channel, task_id),
         )
 
     async def power(self, route: Route) -> Known[Literal["on", "off"]] | Unreadable:
@@ -217,36 +201,50 @@ class CachedReader:
 
     def forget(self, *, target: str = "") -> None:
         """Discard cached reads, of one target or of all."""
-        for key in list(self._answers):
-            if not target or target == _asked(key):
-                del self._answers[key]
+        for asked, key in list(self._answers):
+            if not target or target == asked:
+                del self._answers[asked, key]
 
     async def _read(
         self,
         key: tuple[Any, ...],
         route: Route,
-        call: Callable[[Channel], Awaitable[Outcome[T]]],
+        call: Callable[[Channel], Awaitable[Outcome[Any]]],
         *,
+        by: Callable[[Any], str] | None = None,
         repeats: bool = True,
-    ) -> Known[T] | Unreadable:
-        """The cached answer, or a new one. `key`: the name of the read, then its route, target or client nodes."""
-        waiting = self._answers.get(key)
+    ) -> Known[Any] | Unreadable:
+        """The cached answer, or a new one; a list with its items by their key `by`.
+
+        `key`: the name of the read, then the route, or what of it the answer depends on.
+        """
+        asked: object = key[1] if isinstance(key[1], tuple) else route.target  # client nodes, or the target
+        waiting = self._answers.get((asked, key))
         if waiting is None:
-            waiting = asyncio.ensure_future(self._sent(route, call, _asked(key), repeats=repeats and self._repeats))
-            self._answers[key] = waiting
-        answer: Known[T] | Unreadable = await asyncio.shield(waiting)
+            sent = self._sent(route, call, by, asked, repeats=repeats and self._repeats)
+            waiting = self._answers[asked, key] = asyncio.ensure_future(sent)
+        answer: Known[Any] | Unreadable = await asyncio.shield(waiting)
         return answer
 
     async def _sent(
-        self, route: Route, call: Callable[[Channel], Awaitable[Outcome[T]]], asked: object, *, repeats: bool
-    ) -> Known[T] | Unreadable:
-        self.calls += 1
-        answer = _reading(await call(await self._connect(route)))
-        if not repeats or asked in self._failing or not _may_pass(answer):
-            return answer
-        await asyncio.sleep(_PAUSE)
-        self.calls += 1
-        answer = _reading(await call(await self._connect(route)))
-        if _may_pass(answer):
-            self._failing.add(asked)
-        return answer
+        self,
+        route: Route,
+        call: Callable[[Channel], Awaitable[Outcome[Any]]],
+        by: Callable[[Any], str] | None,
+        asked: object,
+        *,
+        repeats: bool,
+    ) -> Known[Any] | Unreadable:
+        repeated = False
+        while True:
+            self.calls += 1
+            outcome = await call(await self._connect(route))
+            if isinstance(outcome, Done):
+                return Known(outcome.value if by is None else {by(item): item for item in outcome.value})
+            answer = _unreadable(outcome)
+            if repeated and answer.may_pass:
+                self._failing.add(asked)
+            if repeated or not repeats or asked in self._failing or not answer.may_pass:
+                return answer
+            await asyncio.sleep(_PAUSE)
+            repeated = True

@@ -43,33 +43,27 @@ def image_file(name: str, inventory: Inventory) -> str:
     return str(named or inventory.known.get(f"Image/{name}", {}).get("id") or f"Image/{name}")
 
 
-def root_image(name: str, inventory: Inventory) -> str:
-    """The root image of a file or an Image; empty if unknown."""
-    return _root(name, inventory, frozenset())
-
-
-def root_of_snapshot(name: str, inventory: Inventory) -> str:
-    """The root image of a Snapshot's file; empty if unknown."""
-    return _root_of_snapshot(name, inventory, frozenset())
-
-
-def _root(name: str, inventory: Inventory, seen: frozenset[str]) -> str:
+def root_image(name: str, inventory: Inventory, seen: frozenset[str] = frozenset()) -> str:
+    """The root image of a file or an Image; empty if unknown. `seen`: names of Snapshots on the way to it."""
     image = inventory.find("Image", name)
     snapshot = getattr(image.spec, "snapshot", None) if image is not None else None
     if isinstance(snapshot, str):
-        return _root_of_snapshot(snapshot, inventory, seen)
+        return root_of_snapshot(snapshot, inventory, seen)
     file = image_file(name, inventory)
     return inventory.bases.get(file, file) if file.endswith(SUFFIX) else ""
 
 
-def _root_of_snapshot(name: str, inventory: Inventory, seen: frozenset[str]) -> str:
-    """By the state, since the VM may have been replaced from another image; else by the manifests, also cyclic ones."""
+def root_of_snapshot(name: str, inventory: Inventory, seen: frozenset[str] = frozenset()) -> str:
+    """The root image of a Snapshot's file; empty if unknown.
+
+    By the state, since the VM may have been replaced from another image; else by the manifests, also cyclic ones.
+    """
     if kept := inventory.known.get(f"Snapshot/{name}", {}).get(BASE):
         return str(kept)
     snapshot = inventory.find("Snapshot", name)
     vm = inventory.find("VirtualMachine", str(getattr(snapshot.spec, "vm", ""))) if snapshot is not None else None
     image = getattr(vm.spec, "image", None) if vm is not None else None
-    return "" if image in {None, UNKNOWN_IMAGE} or name in seen else _root(str(image), inventory, seen | {name})
+    return "" if image in {None, UNKNOWN_IMAGE} or name in seen else root_image(str(image), inventory, seen | {name})
 
 
 def with_base(values: Mapping[str, Json], base: str, file: Json) -> dict[str, Json]:

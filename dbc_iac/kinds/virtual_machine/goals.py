@@ -18,7 +18,7 @@ from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Sent, spec_fields
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
-from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
+from dbc_iac.kinds.virtual_machine.power import STATUS_TEXT, TRANSITIONAL, status_of
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
 
@@ -49,7 +49,7 @@ class VmExists(Goal):
         if status is None:
             return GoalState(GoalStatus.UNMET)
         if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, status_text(status))
+            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
         if status == CREATE_ERROR:
             return await creation_failed(reader, self)
         details = await reader.vm(self.route, self.id)

@@ -21,7 +21,7 @@ TRANSITIONAL = frozenset(
 REPEATED_AFTER = 300.0
 """Seconds after which a deletion is repeated. Without a connection to libvirt, the node leaves the VM in `deleting`;
 repeating a deletion that is still queued does nothing."""
-_SHOWN = {"being shutdown": "shutting down", "being poweroff": "powering off"}
+STATUS_TEXT = {"being shutdown": "shutting down", "being poweroff": "powering off"}
 """Statuses whose text differs from the name."""
 POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
 
@@ -36,11 +36,6 @@ async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalS
     if isinstance(status, Unreadable):
         return None, unseen(status)
     return status.value, None
-
-
-def status_text(status: str) -> str:
-    """A status as shown to people."""
-    return _SHOWN.get(status, status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +61,7 @@ class VmPower(Goal):
         if status is None:
             return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
         if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, status_text(status))
+            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
         if POWER.get(status) == self.powers:
             return GoalState(GoalStatus.MET, status)
         return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
@@ -149,7 +144,7 @@ class VmAbsent(Goal):
         if status is None:
             return GoalState(GoalStatus.MET)
         if status == "deleting" and self.sent is not None and _now() - self.sent < REPEATED_AFTER:
-            return GoalState(GoalStatus.WAITING, status_text(status))
+            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
         if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.route, self.id)):
             return GoalState(
                 GoalStatus.FAILED, stuck, remedy=f"Restart the DBC service of {self.route.name}, and apply again."

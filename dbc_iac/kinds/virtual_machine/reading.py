@@ -103,6 +103,10 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
     if details.user_name == NO_AGENT and status not in TRANSITIONAL:
         notes = ("the guest has no agent: its account and password are unknown and cannot be set",)
     notes += tuple(f"{no_size(d.source_file)}; {READ_SIZES}" for d in details.disks if not d.size_gib)
+    made_with: dict[str, Json] = {}
+    if lookup.binding is None and details.disks:
+        made_with["dataDisk.file"] = attached_file(details) or None
+    path = next((d.source_file for d in details.disks if d.name == "vdb"), "")
     return Observation(
         True,
         id=lookup.id,
@@ -115,8 +119,8 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
         blocked=dict.fromkeys(_ACCOUNT, "the guest has no agent") if details.user_name == NO_AGENT else {},
         marker=str(marker) if marker else "",
         notes=notes,
-        made_with={"dataDisk.file": attached_file(details) or None} if details.disks else {},
-        resolved={"dataDisk.path": path} if (path := _first_data_file(details)) else {},
+        made_with=made_with,
+        resolved={"dataDisk.path": path} if path else {},
     )
 
 
@@ -130,10 +134,6 @@ def _plain(value: Any) -> Json:
 def login_account(details: VmDetails, applied: Mapping[str, Json]) -> str:
     """The account to log in with: the one whose password is managed. The node only ever reports the image's own."""
     return str(applied.get("login.username") or details.user_name)
-
-
-def _first_data_file(details: VmDetails) -> str:
-    return next((d.source_file for d in details.disks if d.name == "vdb"), "")
 
 
 _OWN = re.compile(r"/data/(?:vm|data)_[0-9]{1,5}_([0-9]{14})\.qcow2")

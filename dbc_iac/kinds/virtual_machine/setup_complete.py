@@ -16,7 +16,7 @@ from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
-from dbc_iac.kinds.virtual_machine.power import TRANSITIONAL, status_of, status_text
+from dbc_iac.kinds.virtual_machine.power import STATUS_TEXT, TRANSITIONAL, status_of
 
 _CREATED, _FORWARDED = "create vm, cmd:", "create iptable successful"
 _UNCUT_LINES, _UNCUT_BYTES = 90, 7000
@@ -50,7 +50,7 @@ class VmFinished(Goal):
         if status is None:
             return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
         if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, status_text(status))
+            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
         if status == "running" and self.calls >= _CALLS_OF_A_CYCLE:
             return GoalState(GoalStatus.MET)
         notes = await reader.vm_notes(self.route, self.id)

@@ -35,18 +35,8 @@ class LocalBackend:
         self._path = directory / f"{stack}.json"
         self._journal = directory / f"{stack}.journal.jsonl"
         self._files = files
-
-    @property
-    def place(self) -> str:
-        return str(self._path)
-
-    @property
-    def journal_place(self) -> str:
-        return str(self._journal)
-
-    @property
-    def whole_place(self) -> str:
-        return f"{self.directory} whole"
+        self.place, self.journal_place = str(self._path), str(self._journal)
+        self.whole_place = f"{directory} whole"
 
     def read(self) -> Stored | None:
         try:
