@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import SCHEMA, conninfo
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.store import Store
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.manifest.secrets import SecretResolver
 
 T = TypeVar("T")
@@ -22,8 +24,13 @@ def database_url(fleet: Fleet, environ: Mapping[str, str]) -> SecretText:
 
 
 def schema_of(environ: Mapping[str, str]) -> str:
-    """The schema of the controller's tables."""
-    return environ.get(SCHEMA_VARIABLE) or SCHEMA
+    """The schema of the controller's tables. Raises DiagnosticError for a name that would need quotes."""
+    name = environ.get(SCHEMA_VARIABLE) or SCHEMA
+    if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", name):
+        summary = f"{SCHEMA_VARIABLE} is no name of a schema"
+        remedy = "Use lower-case letters, digits and _."
+        raise DiagnosticError(Diagnostic("database-schema", Severity.ERROR, summary, remedy=remedy))
+    return name
 
 
 async def on_store(fleet: Fleet, environ: Mapping[str, str], task: Callable[[Store], Awaitable[T]]) -> T:

@@ -38,7 +38,7 @@ def row(stack: StackStatus, now: datetime) -> Row:
     """The row of a stack."""
     notes = {
         "running": stack.running,
-        "approved": stack.approved and stack.phase == Phase.APPROVAL,
+        "approved": stack.approved,
         "new commit": stack.phase == Phase.SYNCED and stack.tree != stack.applied_tree,
         "drift": stack.drifted and stack.phase != Phase.DRIFTED,
         "suspended": stack.suspended,

@@ -30,7 +30,7 @@ def _stack(stack: StackStatus, now: datetime) -> tuple[str, ...]:
     shown = row(stack, now)
     phase = f"{stack.phase}, {shown.notes}" if shown.notes else stack.phase
     message = stack.message if stack.source_problem is None else f"{stack.source}: {stack.source_problem}"
-    if stack.approval is not None:
+    if stack.approval is not None and not stack.approved:
         message = f"{message} Digest: {stack.approval}"
     cells = (text or "-" for text in (shown.commit, shown.applied, shown.last, shown.next))
     return (stack.name, phase, stack.spec["mode"], *cells, message)

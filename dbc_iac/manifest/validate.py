@@ -86,7 +86,8 @@ def _texts(value: Any) -> Any:
 def _relevant(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
     """Errors to report: for a union, only the most specific error per path; for a text, its allowed words.
 
-    Where the value is a mapping or list that one branch accepts, errors of branches that expect a scalar are dropped.
+    Where the value is a mapping or list that one branch accepts, errors of branches that expect a scalar are dropped;
+    and where an entry is invalid, that there is none.
     """
     best: dict[Path, ErrorDetails] = {}
     for error in errors:
@@ -97,11 +98,13 @@ def _relevant(errors: list[ErrorDetails], value: Any) -> list[ErrorDetails]:
         elif error["type"] == "literal_error" and known["type"] == "int_type" and isinstance(_at(value, path), str):
             best[path] = {**error, "ctx": {"expected": f"a whole number or {error['ctx']['expected']}"}}
     inner = {path[:length] for path in best for length in range(len(path))}
-    return [e for p, e in best.items() if p not in inner or not _expected_scalar(e, _at(value, p))]
+    return [e for p, e in best.items() if p not in inner or not _follows(e, _at(value, p))]
 
 
-def _expected_scalar(error: ErrorDetails, given: Any) -> bool:
-    return error["type"] in {"string_type", "int_type", "literal_error"} and isinstance(given, dict | list)
+def _follows(error: ErrorDetails, given: Any) -> bool:
+    """Whether an error follows from one inside of its value."""
+    kinds = {"string_type", "int_type", "literal_error", "too_short"}
+    return error["type"] in kinds and isinstance(given, dict | list)
 
 
 def _path(error: ErrorDetails, value: Any) -> Path:

@@ -121,11 +121,16 @@ def test_a_wrong_name_is_a_problem_with_a_remedy(
 
 def test_a_plan_is_approved_once_and_the_stack_runs(made: Fleet) -> None:
     assert made.run("suspend", "a").out == "a: suspended.\n"
+    refused = made.run("reconcile", "a")
+    assert (refused.code, refused.out) == (5, "")
+    assert "error[suspended]: a is suspended" in refused.err
     assert made.run("resume", "a", "--json").json["suspended"] is False
     assert made.run("approve", "a", DIGEST).out.startswith(f"a: plan {DIGEST[:12]} approved by ")
     again = made.run("approve", "a", DIGEST)
     assert again.code == 5
     assert "It was approved by" in again.err
+    assert DIGEST not in made.run("status", "a").out
+    assert "approval, approved" in made.run("status", "a").out
     assert made.run("reconcile", "a").out == "a: requested.\n"
 
 
@@ -137,6 +142,14 @@ def test_a_database_that_cannot_be_reached_is_a_problem(made: Fleet) -> None:
     assert "canary" not in result.err
     missing = Project(made.project.directory).run("controller", "status", "--fleet", str(made.file))
     assert "environment variable DBC_IAC_DATABASE is not set" in missing.err
+
+
+def test_settings_that_cannot_be_used_are_refused_at_the_start(made: Fleet) -> None:
+    result = made.run("run", "--data", f"{made.file}/data")
+    assert (result.code, "error[data-directory]" in result.err) == (3, True)
+    environ = {**made.project.environ, "DBC_IAC_CONTROLLER_SCHEMA": "a b;c"}
+    wrong = Project(made.project.directory, environ).run("controller", "status", "--fleet", str(made.file))
+    assert (wrong.code, "error[database-schema]" in wrong.err) == (3, True)
 
 
 def test_no_other_command_imports_the_controller() -> None:

@@ -75,8 +75,9 @@ def test_a_source_that_git_must_not_fetch_is_refused(why: str, source: Mapping[s
 def test_a_path_outside_the_repository_is_refused(path: str, tmp_path: Path) -> None:
     file = tmp_path / "fleet.yaml"
     file.write_text(yaml.safe_dump(document({"name": "a", "source": "infra", "path": path})))
-    with pytest.raises(DiagnosticError, match="expected a directory of the repository"):
+    with pytest.raises(DiagnosticError, match="expected a directory of the repository") as refused:
         load_fleet(file, {})
+    assert len(refused.value.diagnostics) == 1  # not also that there is no stack
 
 
 def test_the_published_schema_accepts_a_fleet_and_refuses_a_mistake() -> None:

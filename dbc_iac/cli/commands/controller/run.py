@@ -11,6 +11,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.extras import require_controller
 from dbc_iac.cli.options import WholeNumber, fleet_option, json_option
 from dbc_iac.controller.fleet import load_fleet
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 
 
 def _data(environ: dict[str, str]) -> Path:
@@ -46,5 +47,11 @@ def command(app: App, /, fleet: Path, workers: int, data: Path | None, listen: s
 
     made = load_fleet(fleet, app.sources)
     place = data or _data({**os.environ, **app.runtime.environ})
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        summary, remedy = "cannot use the data directory", "Name another directory with --data."
+        detail = f"{place}: {error.strerror}."
+        raise DiagnosticError(Diagnostic("data-directory", Severity.ERROR, summary, detail, remedy)) from None
     options = WorkerOptions(workers, place, notify=app.note, listen=listen)
     app.runtime.run(run_worker(made, app.runtime.environ, options))
