@@ -7,6 +7,7 @@ of JSON for each event, and one with the result. SIGTERM, or the end of the work
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import resource
@@ -92,11 +93,11 @@ def main() -> None:
         problem = _problem("worker-version", summary, "Restart the worker.")
         Reporter(out, Stopping()).write({"result": failed(problem).to_json()})
         return
-    resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold secrets
     stopping = Stopping()
     signal.signal(signal.SIGTERM, act_as_ctrl_c)
     threading.Thread(target=_watch_worker, daemon=True).start()
+    resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
     reporter = Reporter(out, stopping)
     calls: Counter[tuple[str, str]] = Counter()
     end = _run(request, reporter, stopping, lambda call: calls.update([(call.call_class.value, call.outcome)]))
@@ -142,13 +143,21 @@ def _run(
             return failed(*error.diagnostics)
         except (KeyboardInterrupt, asyncio.CancelledError):
             return RunEnd(Outcome.INTERRUPTED, None, "stopped")
-        except MemoryError:
-            return failed(_problem("out-of-memory", "the run needs more memory", "Raise `limits.memory`."))
         except Exception as error:
+            if _memory_ran_out(error):
+                summary = f"the run needs more than {request['memory'] // 1024**2} MiB of memory"
+                return failed(_problem("out-of-memory", summary, "Raise `limits.memory` of the Fleet file."))
             return failed(_problem("bug", f"this is a bug in dbc-iac ({place_of(error)})"[:72], REPORT))
         finally:
             with suppress(BaseException):
                 runner.run(lanes.aclose())
+
+
+def _memory_ran_out(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_memory_ran_out(one) for one in error.exceptions)
+    no_thread = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    return isinstance(error, MemoryError) or no_thread or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def _problem(code: str, summary: str, remedy: str) -> Diagnostic:

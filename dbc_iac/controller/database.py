@@ -43,7 +43,12 @@ def conninfo(url: SecretText, schema: str = SCHEMA, *, statement_timeout: int = 
             f"{given.get('options') or ''} -c search_path={schema} -c statement_timeout={statement_timeout}s "
             f"{_KEEPALIVES}"
         )
-        settings: dict[str, Any] = {"connect_timeout": TIMEOUT, "application_name": "dbc-iac controller", **given}
+        settings: dict[str, Any] = {
+            "connect_timeout": TIMEOUT,
+            "application_name": "dbc-iac controller",
+            "target_session_attrs": "read-write",  # not a standby
+            **given,
+        }
         settings |= required_tls(url.reveal())
         return make_conninfo("", **{**settings, "client_encoding": "utf8", "options": options.strip()})
     except (psycopg.ProgrammingError, ValueError):  # its message may hold the whole URL

@@ -127,7 +127,7 @@ class Worker:
             except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:
                 if isinstance(error, DiagnosticError) and (first or error.exit_code is ExitCode.REFUSED):
                     raise
-                self._options.notify(f"the database of the controller was lost ({_reason(error)}); trying again")
+                self._options.notify(f"cannot use the database of the controller ({_reason(error)}); trying again")
             finally:
                 self.store = None
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE:

@@ -14,13 +14,14 @@ from dbc_iac.controller.records import Outcome, RunResult
 from dbc_iac.controller.running import StackRun, WorkerContext
 from dbc_iac.controller.store import Store
 from tests.controller.fleets import fleet, info, new_schema
+from tests.controller.lab import files
 from tests.controller.repositories import Origin
 from tests.state.servers import postgres
 
 
 async def ended(directory: Path, data: Path, **spec: Any) -> RunResult:
-    """The result of a run of a repository with the directory `lab`."""
-    origin = Origin.create(directory / "origin", {"lab/README": ""})
+    """The result of a run of a repository with a project in the directory `lab`."""
+    origin = Origin.create(directory / "origin", files(1, new_schema()))
     stack = {"name": "lab", "source": "infra", "path": spec.pop("path", "lab")}
     made = fleet(directory, stack, sources={"infra": {"git": origin.url}}, **spec)
     schema = new_schema()
@@ -43,7 +44,7 @@ async def ended(directory: Path, data: Path, **spec: Any) -> RunResult:
     [
         ({"path": "gone"}, "data", "has no directory gone"),
         ({}, "research.yaml", "cannot start the run (Not a directory)"),
-        ({"limits": {"memory": "1Mi"}}, "data", "the process of the run ended with code 1"),
+        ({"limits": {"memory": "1Mi"}}, "data", "the run needs more than 1 MiB of memory"),
     ],
     ids=["no directory", "no disk", "no memory"],
 )

@@ -8,11 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dbc_iac.api.secret import SecretText
+from dbc_iac.controller.database import conninfo
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import DiagnosticError
 from tests.controller.fleets import fleet, info, new_schema, on_store
+from tests.state.servers import postgres
 
 A, B = {"name": "a", "source": "infra"}, {"name": "b", "source": "infra", "path": "other"}
 PLANNED = RunResult(Outcome.PLANNED, Phase.APPROVAL, 60, digest="d1", plan="{}", approval="mode approve")
@@ -210,3 +213,14 @@ def test_a_problem_of_the_database_is_a_diagnostic_without_the_password() -> Non
         assert failed.value.diagnostics[0].detail == 'relation "events" does not exist.'
 
     on_store(task)
+
+
+def test_a_read_only_server_is_refused() -> None:
+    async def task() -> None:
+        url = f"{postgres.address()}&options=-c%20default_transaction_read_only%3Don"
+        with pytest.raises(DiagnosticError, match="cannot use the database") as refused:
+            async with Store.open(conninfo(SecretText(url), new_schema())):
+                pass
+        assert refused.value.diagnostics[0].detail.endswith("session is read-only.")
+
+    asyncio.run(task())
