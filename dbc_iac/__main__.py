@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import sys
-from types import FrameType
+from types import FrameType, ModuleType
 
 INTERRUPTED = 8
 """`ExitCode.INTERRUPTED`, which takes long to import."""
@@ -21,12 +21,21 @@ COLLECT_AFTER = 100_000
 """Objects until garbage is searched for. Python's 700 costs a sixth of the start: what a command makes, it keeps."""
 
 
+class _NoPlugins(ModuleType):
+    """Replaces pydantic's search for plugins, which reads the metadata of every installed package."""
+
+    @staticmethod
+    def get_plugins() -> tuple[()]:
+        return ()
+
+
 def main() -> None:
     """The entry point."""
     if sys.platform == "win32":  # no fork, no rlimits, no POSIX file modes
         os.write(2, b"error: dbc-iac does not support Windows. Use Linux, macOS, or WSL on Windows.\n")
         os._exit(CONFIGURATION)
     gc.set_threshold(COLLECT_AFTER, 20, 20)
+    sys.modules.setdefault("pydantic.plugin._loader", _NoPlugins("pydantic.plugin._loader"))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it

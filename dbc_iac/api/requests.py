@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Annotated
 
 from dbc_iac.api import patterns
@@ -43,7 +42,6 @@ _FILTER = (
 _PORTLESS_FILTER = re.compile(r"\w+,(tcp|udp),all,.*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class CreateVm(Body):
     """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only that of the VM's system."""
 
@@ -68,15 +66,13 @@ class CreateVm(Body):
     # The node refuses the literal "virtio", its default.
     interface_model_type: Annotated[str | None, Text("interface_model_type", r"e1000|rtl8139")] = None
 
-    def __post_init__(self) -> None:
-        Body.__post_init__(self)
+    def check(self) -> None:
         _check_public_ip("public_ip", self.public_ip)
         _check_filters("network_filters", self.network_filters)
         for group in self.multicast:
             _check_group(group)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ModifyVm(Body):
     """`/tasks/modify/<id>`.
 
@@ -94,8 +90,7 @@ class ModifyVm(Body):
     new_cpu_cores: Annotated[int | None, StringInt("new_cpu_cores", 1)] = None  # below 0 ends libvirtd on the host
     new_mem_size: Annotated[int | None, StringInt("new_mem_size", 1)] = None
 
-    def __post_init__(self) -> None:
-        Body.__post_init__(self)
+    def check(self) -> None:
         _check_public_ip("new_public_ip", self.new_public_ip)
         _check_filters("new_network_filters", self.new_network_filters or ())
         deferred = (self.new_vnc_port, self.new_gpu_count, self.new_cpu_cores, self.new_mem_size)
@@ -105,7 +100,6 @@ class ModifyVm(Body):
             raise UnsafeWireValue("modify: ssh and rdp port must differ; the node saves both and then refuses")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SetPassword(Body):
     """`/tasks/passwd/<id>`."""
 
@@ -113,7 +107,6 @@ class SetPassword(Body):
     password: Annotated[SecretText, HiddenText("password", patterns.PASSWORD, 128)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DiskResize(Body):
     """`/disk/resize/<id>`: `add_gib` is what is added, not the new size."""
 
@@ -121,7 +114,6 @@ class DiskResize(Body):
     add_gib: Annotated[int, JsonInt("size", 1)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DiskAdd(Body):
     """`/disk/add/<id>`: the file is made in `mount_dir` on the node's host."""
 
@@ -129,22 +121,19 @@ class DiskAdd(Body):
     mount_dir: Annotated[str, Text("mount_dir", patterns.HOST_DIR)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DiskDelete(Body):
     """`/disk/delete/<id>`: the disk's file goes with it. The node takes the name's current owner."""
 
     disk: Annotated[str, Text("disk", r"vd[b-z]")]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LanCreate(Body):
     """`/lan/create`. An address that does not parse ends the node's process; any prefix length is taken."""
 
     network_name: Annotated[str, Text("network_name", patterns.LAN)]
     ip_cidr: Annotated[str, Text("ip_cidr", r"[0-9.]{7,15}/[0-9]{1,2}")]
 
-    def __post_init__(self) -> None:
-        Body.__post_init__(self)
+    def check(self) -> None:
         try:
             prefix = ipaddress.IPv4Network(self.ip_cidr).prefixlen
         except ValueError:
@@ -153,7 +142,6 @@ class LanCreate(Body):
             raise UnsafeWireValue("ip_cidr: must be an IPv4 network without host bits, with a prefix of 8 to 30")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class BareMetalEntry(Body):
     """One server of `/bare_metal/add`. The `ipmi_*` texts are pasted into a shell command, unquoted."""
 
@@ -167,7 +155,6 @@ class BareMetalEntry(Body):
     desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class BareMetalChange(Body):
     """`/bare_metal/modify/<node id>`: what is left out stays. An empty text changes nothing, so there is none."""
 
@@ -181,7 +168,6 @@ class BareMetalChange(Body):
     desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SnapshotCreate(Body):
     """`/snapshot/create/<id>`: exports `vda` to an image server."""
 
@@ -190,14 +176,12 @@ class SnapshotCreate(Body):
     desc: Annotated[str, Text("desc")] = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageServerFiles(Body):
     """`/images`: the image server whose files are listed."""
 
     image_server: Annotated[str, Text("image_server", patterns.NAME)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDownload(Body):
     """`/images/download`. Only files in `/data` can be used, listed and deleted."""
 
@@ -206,7 +190,6 @@ class ImageDownload(Body):
     local_dir: Annotated[str, Text("local_dir", patterns.HOST_DIR)] = "/data"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageUpload(Body):
     """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
 
@@ -214,33 +197,28 @@ class ImageUpload(Body):
     image_server: Annotated[str, Text("image_server", patterns.NAME)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageTransfer(Body):
     """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
 
     image_filename: Annotated[str, Text("image_filename", rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageDelete(Body):
     """`/images/delete`: a file in `/data`."""
 
     image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class MonitorServers(Body):
     """`/monitor/set`: at most two."""
 
     servers: Annotated[tuple[str, ...], TextList("servers", r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
 
-    def __post_init__(self) -> None:
-        Body.__post_init__(self)
+    def check(self) -> None:
         if len(self.servers) > 2:
             raise UnsafeWireValue("servers: at most two")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DeeplinkPassword(Body):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 

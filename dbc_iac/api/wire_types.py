@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import get_type_hints
+from typing import NoReturn, dataclass_transform, get_type_hints
 
 from dbc_iac.api import patterns
 from dbc_iac.api.secret import SecretText
@@ -102,35 +102,53 @@ class TextList(WireType):
         return [_text(self.key, item, self.pattern, self.most) for item in value]
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 class Body:
-    """The `additional` object of a request: a frozen dataclass whose fields are annotated with their wire types.
+    """The `additional` object of a request: its fields are annotated with their wire types.
 
-    A field that is None is left out. A body that cannot be encoded cannot be made.
+    A field that is None is left out. A body that cannot be encoded cannot be made. No dataclass: those
+    compile their methods at each start, for all bodies as long as the import of the YAML parser.
     """
 
-    __slots__ = ()
-
-    def __post_init__(self) -> None:
+    def __init__(self, **values: object) -> None:
+        body: type = type(self)
+        wire_types = _wire_types(body)
+        self.__dict__.update({name: getattr(body, name) for name in wire_types if hasattr(body, name)} | values)
+        if wrong := self.__dict__.keys() ^ wire_types.keys():
+            raise TypeError(f"{body.__name__}: missing or unknown: {', '.join(sorted(wrong))}")
+        self.check()
         self.additional()
 
+    def check(self) -> None:
+        """Refuse values that do not fit together. Raises UnsafeWireValue."""
+
+    @classmethod
+    def wire_types(cls) -> Mapping[str, WireType]:
+        """The fields and their wire types."""
+        body: type = cls
+        return _wire_types(body)
+
     def additional(self) -> dict[str, Json]:
-        encoded: dict[str, Json] = {}
-        body: type = type(self)
-        for name, wire in _wire_types(body).items():
-            value = getattr(self, name)
-            if value is not None:
-                encoded[wire.key] = wire.encode(value)
-        return encoded
+        values = {wire: getattr(self, name) for name, wire in self.wire_types().items()}
+        return {wire.key: wire.encode(value) for wire, value in values.items() if value is not None}
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.items()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
 
 @cache
 def _wire_types(body: type) -> Mapping[str, WireType]:
     hints = get_type_hints(body, include_extras=True)
-    found: dict[str, WireType] = {}
-    for field in fields(body):
-        wire = next(m for m in hints[field.name].__metadata__ if isinstance(m, WireType))
-        found[field.name] = wire
-    return found
+    return {name: next(m for m in hint.__metadata__ if isinstance(m, WireType)) for name, hint in hints.items()}
 
 
 def _bounded(key: str, value: object, low: int, high: int) -> int:

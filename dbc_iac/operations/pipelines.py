@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -103,6 +102,8 @@ def to_do(written: Mapping[str, str], directory: Path, *, shared: bool) -> Itera
 
 def own_source() -> str:
     """The source that pip installed this dbc-iac from, where it is a public commit (PEP 610); else the placeholder."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         value = json.loads(distribution("dbc-iac").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):

@@ -130,6 +130,10 @@ def test_modify_always_carries_the_public_ip() -> None:
     assert requests.ModifyVm(new_public_ip="").additional() == {"new_public_ip": ""}
     with pytest.raises(TypeError):
         requests.ModifyVm()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        requests.ModifyVm(new_public_ip="", new_cpus=1)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        requests.ModifyVm(new_public_ip="").new_cpu_cores = 1  # type: ignore[misc]
 
 
 def test_modify_sends_lists_whole_and_numbers_as_text() -> None:

@@ -23,10 +23,10 @@ except SystemExit:
 ALWAYS = {
     "rich", "pygments", "deepdiff", "igraph", "bip39", "obstore", "psycopg", "jinja2", "dbc_iac.emulator",
     "dbc_iac.apply", "starlette", "uvicorn", "prometheus_client", "procrastinate",
-    "httpx", "httpcore", "anyio", "h11",
+    "httpx", "httpcore", "anyio", "h11", "importlib.metadata",
 }  # fmt: skip
 OFFLINE = ALWAYS | {"nacl", "httptools"}
-VERSION = OFFLINE | {"pydantic", "yaml", "asyncio", "importlib.metadata", "dbc_iac.manifest.load", "dbc_iac.kinds"}
+VERSION = OFFLINE | {"pydantic", "yaml", "asyncio", "dbc_iac.manifest.load", "dbc_iac.kinds"}
 OTHER_KINDS = {
     f"dbc_iac.kinds.{name}" for name in ("bare_metal.instance", "disk", "images.image", "snapshots.snapshot")
 }
