@@ -123,8 +123,7 @@ class _Executor:
         return not any(goal.creates for before in preceding(step, self.steps) for goal in before.goals)
 
     def _gate(self, step: StepBuilder) -> NodeGate:
-        change = self.changes[step.address]
-        return self.gates[str((change.placement.route or change.old_placement.route).get("target"))]
+        return self.gates[self.changes[step.address].target]
 
     async def _step(self, step: StepBuilder) -> None:
         """Wait for the preceding steps, run this one, and release the steps that wait for it."""

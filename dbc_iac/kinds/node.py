@@ -10,7 +10,7 @@ from pydantic import Field
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.inventory import Inventory, Resource, unknown_clients
-from dbc_iac.kinds.framework.kind import Kind, register
+from dbc_iac.kinds.framework.kind import Kind, kind_of, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import access
 from dbc_iac.kinds.framework.spec import Spec
@@ -50,7 +50,9 @@ class Node(Kind[NodeSpec]):
     read_only = True
 
     def route(self, resource: Resource[NodeSpec], inventory: Inventory) -> Route:
-        return _route(resource.address, resource.spec, inventory, resource.spec.rent_order)
+        spec = resource.spec
+        route = Route(resource.address, spec.id, spec.identity, spec.clients or inventory.clients)
+        return route.under(spec.rent_order)
 
     def check(self, resource: Resource[NodeSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         return unknown_clients(resource, resource.spec.clients, inventory)
@@ -64,13 +66,8 @@ class Node(Kind[NodeSpec]):
 
 def node_route(name: str, inventory: Inventory, rent_order: str | None) -> Route:
     """The route to the Node `name`, under a VM's own rent order if it has one."""
-    node = inventory.resources[f"Node/{name}"]
-    assert isinstance(node.spec, NodeSpec)  # noqa: S101 - the reference was checked
-    return _route(node.address, node.spec, inventory, rent_order or node.spec.rent_order)
-
-
-def _route(address: str, spec: NodeSpec, inventory: Inventory, rent_order: str) -> Route:
-    return Route(address, spec.id, spec.identity, spec.clients or inventory.clients).under(rent_order)
+    route = kind_of("Node").route(inventory.resources[f"Node/{name}"], inventory)
+    return route.under(rent_order) if rent_order else route
 
 
 def auto_ports(address: str, inventory: Inventory, path: str) -> range:

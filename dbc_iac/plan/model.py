@@ -129,6 +129,11 @@ class Change:
         return kind_of(self.kind).power_of(self.desired)
 
     @property
+    def target(self) -> str:
+        """The machine that its calls go to."""
+        return str((self.placement.route or self.old_placement.route).get("target"))
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """Addresses that must exist before it."""
         return tuple(dict.fromkeys((*self.dependencies, *self.follows)))

@@ -102,11 +102,8 @@ class Inventory:
 
     bound: Mapping[str, str] = field(default_factory=dict)
     """Ids of the objects that addresses have, those that will be replaced included."""
-
-    @cached_property
-    def desired(self) -> dict[str, tuple[Resource[Any], dict[str, Json]]]:
-        """Desired fields by address, with the resource that they are of: see `Kind.desired`, which fills it."""
-        return {}
+    desired: dict[str, tuple[Resource[Any], dict[str, Json]]] = field(default_factory=dict, init=False, repr=False)
+    """Desired fields by address, with the resource that they are of: see `Kind.desired`, which fills it."""
 
     @cached_property
     def bases(self) -> Mapping[str, str]:

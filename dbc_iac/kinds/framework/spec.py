@@ -134,7 +134,8 @@ class SpecField:
         """Checks a value by itself, by the type that the field has."""
         kind: Any = self.info.annotation
         for mark in self.info.metadata:
-            kind = Annotated[kind, mark]
+            if not isinstance(mark, Rule | Reference | Sent | SecretForm):
+                kind = Annotated[kind, mark]
         return TypeAdapter(kind)
 
     def read(self, spec: BaseModel) -> Any:

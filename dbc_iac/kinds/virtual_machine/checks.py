@@ -29,7 +29,7 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             remedy="Rename the image file.",
         )
     yield from _ports(vm)
-    if spec.firewall:
+    if len(spec.firewall) > 1:
         yield from _firewall_order(vm)
     if spec.bios_mode == "uefi" and not spec.windows:
         yield vm.problem(

@@ -10,7 +10,7 @@ from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capabilities import Host, UsesCapacity
-from dbc_iac.kinds.framework.capacity import Capacity, Machine
+from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
@@ -19,7 +19,7 @@ from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.types import forward_ranges, parse_gib
-from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Unmanaged
 from dbc_iac.kinds.images.files import (
     BASE,
     NOT_SHOWN,
@@ -177,14 +177,8 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
             addresses=frozenset({public_ip} if isinstance(public_ip, str) and public_ip else ()),
         )
 
-    def preflight(
-        self,
-        resource: Resource[VirtualMachineSpec],
-        desired: Mapping[str, Json],
-        changed: frozenset[str],
-        machine: Machine,
-    ) -> Iterable[Diagnostic]:
-        return preflight(resource, desired, changed, machine)
+    preflight = staticmethod(preflight)
+    observe = staticmethod(reading.observe)
 
     def places(self, inventory: Inventory) -> Iterable[Route]:
         return (node_route(node.name, inventory, None) for node in inventory.of("Node"))
@@ -210,9 +204,6 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
                 shown = reading.seen(Lookup("", route, identity, 0), summary.status, details.value, masked_ip)
                 found[identity] = self.capacity(shown.values)
         return found
-
-    async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
-        return await reading.observe(lookup, reader)
 
     def create(self, task: GoalInput) -> Iterator[Goal]:
         network = str(task.desired.get("network") or "")

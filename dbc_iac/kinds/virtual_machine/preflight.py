@@ -17,16 +17,16 @@ from dbc_iac.kinds.virtual_machine.checks import VmResource
 
 
 def preflight(
-    vm: VmResource, desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
+    resource: VmResource, desired: Mapping[str, Json], changed: frozenset[str], machine: Machine
 ) -> Iterator[Diagnostic]:
     """Problems of a VM that is to be created (then `changed` has every field) or changed."""
     order = next((o for o in machine.orders or () if o.id == machine.route.rent_order), None)
-    yield from _rental(vm, changed, machine, order)
+    yield from _rental(resource, changed, machine, order)
     if "network" in changed and desired.get("network") in machine.unheard_lans:
         yield _error(
-            vm,
+            resource,
             "network",
-            f"{vm.spec.node} does not know the LAN {desired['network']}",
+            f"{resource.spec.node} does not know the LAN {desired['network']}",
             "A LAN is known within one machine room only.",
             "Choose a node of the same room, or another network.",
         )
@@ -34,17 +34,17 @@ def preflight(
     if hardware is None:
         return
     if "image" in changed:
-        yield from _image(vm, hardware, machine.route.target, machine.inventory)
-        yield from _attached(vm)
+        yield from _image(resource, hardware, machine.route.target, machine.inventory)
+        yield from _attached(resource)
     share = _share(machine, order, hardware)
     if changed & {"gpus", "rentOrder"}:
-        yield from _gpus(vm, desired, machine, order, hardware)
+        yield from _gpus(resource, desired, machine, order, hardware)
     if "cpus" in changed:
-        yield from _cpus(vm, desired, hardware, share)
+        yield from _cpus(resource, desired, hardware, share)
     if "memory" in changed:
-        yield from _memory(vm, desired, hardware, share)
+        yield from _memory(resource, desired, hardware, share)
     if "dataDisk.size" in changed:
-        yield from _disk(vm, desired, hardware, created="image" in changed)
+        yield from _disk(resource, desired, hardware, created="image" in changed)
 
 
 def _error(vm: VmResource, path: str, summary: str, detail: str, remedy: str) -> Diagnostic:

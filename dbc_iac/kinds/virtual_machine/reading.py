@@ -94,7 +94,10 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
         "network": details.network_name or None,
         "login.username": details.user_name,
     }
-    values |= {path: _plain(value) for path, key in _SHOWN.items() if (value := getattr(details, key)) is not None}
+    for path, key in _SHOWN.items():
+        if (value := getattr(details, key)) is not None:
+            plain = list(value) if isinstance(value, tuple) else value
+            values[path] = size_text(value) if isinstance(value, Fraction) else plain
     _data_disk(lookup, details, values)
     _public_ip(lookup, details, masked_ip, values)
     if status in POWER:
@@ -122,13 +125,6 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
         made_with=made_with,
         resolved={"dataDisk.path": path} if path else {},
     )
-
-
-def _plain(value: Any) -> Json:
-    """A value of the details as a plain value of a manifest."""
-    if isinstance(value, Fraction):
-        return size_text(value)
-    return list(value) if isinstance(value, tuple) else value
 
 
 def login_account(details: VmDetails, applied: Mapping[str, Json]) -> str:

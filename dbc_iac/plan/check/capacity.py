@@ -35,7 +35,7 @@ def by_machine(changes: Mapping[str, Change]) -> Mapping[str, Mapping[str, Chang
     """Changes by the target that they are on."""
     found: defaultdict[str, dict[str, Change]] = defaultdict(dict)
     for address, change in changes.items():
-        found[str((change.placement.route or change.old_placement.route).get("target"))][address] = change
+        found[change.target][address] = change
     return found
 
 

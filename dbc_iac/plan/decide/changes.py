@@ -151,7 +151,7 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
     refs: dict[str, Json] = {p: ref.model_dump(mode="json", by_alias=True) for p, ref in secrets if ref is not None}
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
-    parent = parent_address(resource)
+    parent = parent_address(resource) if kind.parent_field else ""
     marker = kind.marker(resource, context.inventory, tracked.generation)
     old = Placement()
     if binding is not None:  # the VM of the bound object only if that is another

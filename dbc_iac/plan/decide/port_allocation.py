@@ -34,7 +34,11 @@ def choose_ports(
     }
     desired |= automatic
     # A VM that does not run gets another port where one that does has it: those that keep theirs are first.
-    off = {a for a, kept in chosen.items() if kept and _is_off(tracked_objects[a], refreshed)}
+    off = set[str]()
+    for address in (a for a, kept in chosen.items() if kept):
+        seen, kind = refreshed.observations.get(address), kind_of(tracked_objects[address].kind)
+        if seen is not None and (seen.present is False or kind.power_of(seen.values) == "off"):
+            off.add(address)
     if not off and not any(AUTO in fields.values() for fields in automatic.values()):
         return desired
     held: defaultdict[str, Allocations] = defaultdict(Allocations)
@@ -82,12 +86,6 @@ def _keep(
     ports = {p: kept_auto_port(kind, had, p, auto_ports(tracked.route.name, inventory, p)) for p in paths}
     fields.update({path: port for path, port in ports.items() if port is not None})
     return tuple(path for path, port in ports.items() if port is not None)
-
-
-def _is_off(tracked: TrackedObject, refreshed: RefreshedState) -> bool:
-    """Whether an object is known to be off or absent."""
-    seen = refreshed.observations.get(tracked.address)
-    return seen is not None and (seen.present is False or kind_of(tracked.kind).power_of(seen.values) == "off")
 
 
 class _FreePorts:

@@ -92,7 +92,8 @@ def tracked_object(
     if binding is None and operation is not None:
         generation, identity = operation.generation, operation.id
     creation = pending_creation(operation, state) if operation is not None and binding is None else None
-    place = route_to(binding, inventory) if binding is not None and binding.route else route
+    moved = binding is not None and binding.route and binding.route != route.to_json()
+    place = route_to(binding, inventory) if binding is not None and moved else route
     return TrackedObject(
         address, resource.kind, resource, binding, operation, route, identity, generation, place, pending=creation
     )

@@ -8,7 +8,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import GoalInput
-from dbc_iac.plan.model import Action, Change, GoalSummary
+from dbc_iac.plan.model import Action, Change
 
 
 def goal_input(change: Change) -> GoalInput:
@@ -80,10 +80,3 @@ def goals_of(change: Change, *, parent_deleted: bool = False) -> Goals:
     running = [g for g in making if g.late or (g.needs is Needs.RUNNING and bound)]
     before = [g for g in making if g not in offline and g not in running]
     return Goals(tuple(before), tuple(offline), tuple(running), tuple(removal))
-
-
-def line(goal: Goal, *, adopts: bool = False) -> GoalSummary:
-    """Summary of a goal for plans. `adopts`: its object exists already and is only bound."""
-    verb, space, rest = goal.action_text.partition(" ")
-    text = f"{'adopting' if adopts and goal.creates else verb}{space}{rest}"
-    return GoalSummary(goal.address, goal.name, text, goal.call_class.value, goal.needs.value)

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.capacity import Allocations, Capacity
@@ -20,9 +19,9 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_
 
 def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
     """Add the order on each machine to the steps."""
-    there: defaultdict[Json, list[StepBuilder]] = defaultdict(list)
+    there: defaultdict[str, list[StepBuilder]] = defaultdict(list)
     for builder in builders.values():
-        there[_target(changes[builder.address])].append(builder)
+        there[changes[builder.address].target].append(builder)
     endings = [b for b in builders.values() if any(g.ends_process for g in b.goals)]
     moved = [c for c in changes.values() if c.old_placement.parent]
     hosts = [[s for s in steps if isinstance(kind_of(changes[s.address].kind), Host)] for steps in there.values()]
@@ -31,7 +30,7 @@ def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder])
         return
     order = _Order(builders)
     for ending in endings:  # after all others on that machine, except those that depend on it
-        order.put_after(ending.key, {step.key for step in there[_target(changes[ending.address])]})
+        order.put_after(ending.key, {step.key for step in there[changes[ending.address].target]})
     _order_moves(moved, order)
     for steps in shared:
         _order_starts(changes, steps, order)
@@ -114,7 +113,3 @@ def _capacity_changes(builder: StepBuilder, change: Change) -> tuple[Capacity | 
     if any(g.powers == "on" for g in builder.goals):  # a start acquires all of it
         takes = replace(takes, ports=after.ports, start_ports=after.start_ports)
     return replace(gives, gpus=max(0, -more)), replace(takes, gpus=max(0, more))
-
-
-def _target(change: Change) -> Json:
-    return (change.placement.route or change.old_placement.route).get("target")

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dbc_iac.kinds.framework.goal import Goal
-from dbc_iac.plan.model import Step, StepKind
-from dbc_iac.plan.schedule.goals import line
+from dbc_iac.plan.model import GoalSummary, Step, StepKind
 
 OFF_ON_SECONDS = 30
 """Expected duration of a power cycle, and of one job in it (s). Only shown."""
@@ -42,9 +41,13 @@ class StepBuilder:
     def step(self) -> Step:
         off = self.kind is StepKind.WINDOW
         seconds = OFF_ON_SECONDS + JOB_SECONDS * len(self.goals) if off and self.power == "on" else 0
-        goals = tuple(line(g, adopts=self.adopts) for g in self.goals)
+        goals = []
+        for goal in self.goals:
+            verb, space, rest = goal.action_text.partition(" ")
+            text = f"{'adopting' if self.adopts and goal.creates else verb}{space}{rest}"
+            goals.append(GoalSummary(goal.address, goal.name, text, goal.call_class.value, goal.needs.value))
         after = tuple(sorted(self.first))
-        return Step(self.key, self.kind, self.address, goals, after, self.node, seconds, self.power)
+        return Step(self.key, self.kind, self.address, tuple(goals), after, self.node, seconds, self.power)
 
 
 def preceding(step: StepBuilder, steps: Mapping[str, StepBuilder]) -> Iterator[StepBuilder]:

@@ -128,10 +128,11 @@ def _power_off_old_vm(change: Change) -> list[Goal]:
 
 def _add_windows(change: Change, goals: Goals, changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
     """Add goals that need the VM off to its window, with those of all other resources."""
-    if goals.offline:
-        _join_window(changes.get(change.placement.parent, change), goals.offline, builders)
-    if removal := [g for g in goals.removal if g.needs is Needs.OFF]:
-        _join_window(changes.get(change.old_placement.parent or change.placement.parent, change), removal, builders)
+    removal = [g for g in goals.removal if g.needs is Needs.OFF]
+    old_parent = change.old_placement.parent or change.placement.parent
+    for parent, offline in ((change.placement.parent, goals.offline), (old_parent, removal)):
+        if offline:
+            _join_window(changes.get(parent, change), offline, builders)
 
 
 def _join_window(host: Change, offline: Sequence[Goal], builders: dict[str, StepBuilder]) -> None:
