@@ -86,9 +86,10 @@ def failed(*diagnostics: Diagnostic, plan: Plan | None = None) -> RunEnd:
     """The end of a run that changed nothing because of these problems."""
     errors = [d for d in diagnostics if d.severity is Severity.ERROR]
     first = (errors or [*diagnostics])[0]
-    if first.exit_code is ExitCode.LOCKED:  # locked by another apply: the next run tries again
+    if first.exit_code is ExitCode.LOCKED:  # by another apply
         message = f"{first.summary}. {first.detail}"
-        return RunEnd(Outcome.INTERRUPTED, None, message, diagnostics=diagnostics)
+        remedy = "Wait: the stack runs again soon. If that run was killed, `dbc-iac state unlock` frees the lock."
+        return RunEnd(Outcome.INTERRUPTED, None, message, diagnostics=(replace(first, remedy=remedy),))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     digest = "" if plan is None else plan.digest
     return RunEnd(Outcome.FAILED, Phase.FAILED, f"{first.summary}{more}", digest, plan, diagnostics=diagnostics)

@@ -199,6 +199,7 @@ class _Tasks:
     ) -> None:
         self._app = app
         self._leave = leave
+        self._failing: set[str] = set()
         self._context = context
         self._options = options
         self._store = store
@@ -213,21 +214,25 @@ class _Tasks:
             app.periodic(cron=cron, periodic_id=queue)(made)
 
     def _reported(self, task: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        """A job that reports its failure; that of the database is reported by the worker."""
+        """A job that reports its failure; a problem of the database once, until the same job succeeds."""
 
         async def job(**arguments: Any) -> None:
+            name = " ".join([task.__name__, *(value for value in arguments.values() if isinstance(value, str))])
             try:
                 await task(**arguments)
             except NewerVersionError as error:
                 self._leave(error)
                 raise
-            except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException):
+            except (DiagnosticError, psycopg.Error, exceptions.ProcrastinateException) as error:
+                if name not in self._failing:
+                    self._options.notify(f"{name}: cannot use the database of the controller ({_reason(error)})")
+                self._failing.add(name)
                 raise
             except Exception as error:
-                subject = " ".join(str(value) for value in arguments.values())
-                self._options.notify(f"{task.__name__} {subject}: this is a bug in dbc-iac ({place_of(error)})")
+                self._options.notify(f"{name}: this is a bug in dbc-iac ({place_of(error)})")
                 _LOG.debug("unexpected exception", exc_info=error)
                 raise
+            self._failing.discard(name)
 
         return job
 

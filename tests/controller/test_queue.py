@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from croniter import croniter
 
@@ -13,7 +14,7 @@ from dbc_iac.controller.pace import next_fetch, next_run
 from dbc_iac.controller.records import Outcome
 from dbc_iac.controller.worker import TICK
 from dbc_iac.diagnostics import DiagnosticError
-from tests.controller.fleets import fleet
+from tests.controller.fleets import fleet, info
 from tests.controller.queues import queue, working
 
 
@@ -36,6 +37,34 @@ def test_the_stack_and_the_job_of_a_worker_that_is_gone_are_taken_over(tmp_path:
             [last, first] = await made.store.runs("lab")
             assert (first.outcome, last.outcome) == ("lost", "unchanged")
             assert "lab: its worker is gone; the next run continues it" in made.notes
+
+    asyncio.run(task())
+
+
+def test_a_full_database_is_reported_once_and_recovers(tmp_path: Path) -> None:
+    problem = "could not extend file: No space left on device"
+
+    async def task() -> None:
+        async with (
+            queue(tmp_path) as (made, worker),
+            await psycopg.AsyncConnection.connect(info(made.schema), autocommit=True) as connection,
+        ):
+            await connection.execute(
+                "create function fail() returns trigger language plpgsql as "
+                f"$$ begin raise exception using errcode = 'disk_full', message = '{problem}'; end $$"
+            )
+            await connection.execute("create trigger fail before insert on runs for each row execute function fail()")
+
+            async def reported_and_tried_again() -> bool:
+                [(tries,)] = await (await connection.execute("select nextval('runs_id_seq')")).fetchall()
+                return bool(made.notes[1:]) and tries > 5
+
+            async with working(worker):
+                await made.until(reported_and_tried_again)
+                await connection.execute("drop trigger fail on runs")
+                await made.until(made.synced)
+            assert made.notes[1:-1] == [f"run lab: cannot use the database of the controller ({problem})"]
+            assert made.notes[-1].startswith("lab: unchanged")
 
     asyncio.run(task())
 

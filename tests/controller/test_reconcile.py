@@ -237,7 +237,8 @@ def test_a_lock_held_elsewhere_is_waited_for_and_its_holder_is_named(stack: Stac
     with stack.load().locked("apply"):
         ended = stack.run()
     assert (ended.outcome, ended.phase) == ("interrupted", None)
-    assert "apply" in ended.message
+    assert "Held by: command apply" in ended.message
+    assert [problem.remedy.partition(":")[0] for problem in ended.diagnostics] == ["Wait"]
 
 
 def test_a_policy_fails_the_run(stack: Stack) -> None:
