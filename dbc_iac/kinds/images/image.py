@@ -22,12 +22,10 @@ from dbc_iac.api.storage_responses import Progress, StoredImage
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Kind, register
-from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.kind import register
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, access, once, replaced, sent_once
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import FileName, Flag, Token
@@ -37,11 +35,9 @@ from dbc_iac.kinds.images.image_server import (
     check_file,
     check_image_server,
     is_fetched,
-    through_image_client,
     unknown_image_server,
 )
-from dbc_iac.kinds.images.transfer import INCOMPLETE, Transfer, observed_copy
-from dbc_iac.kinds.node import node_route
+from dbc_iac.kinds.images.transfer import CopyKind, Transfer, observed_copy, still_used
 
 
 class ImageSpec(Spec):
@@ -72,9 +68,6 @@ class ImageExists(Transfer):
     name = "image-exists"
     name_of_file = "file"
     direction = "download"
-    users: Mapping[str, str] = field(default_factory=dict)
-    """Users of the existing file, which have to be deleted before it is overwritten: id by address."""
-    overwrites: bool = False
 
     @property
     def spoils(self) -> FileAt | None:
@@ -104,9 +97,6 @@ class ImageExists(Transfer):
     def base(self) -> Mapping[str, Json]:
         base = self.fields.get(BASE)
         return {"file": self.id, BASE: base} if base else {}
-
-    async def blocked(self, reader: CachedReader) -> GoalState | None:
-        return await still_used(reader, self.route, self.users)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         body = requests.ImageDownload(image_filename=self.id, image_server=self.image_server)
@@ -165,23 +155,12 @@ class ImageAbsent(Goal):
         )
 
 
-async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str]) -> GoalState | None:
-    """The failure of a goal whose file is still in use. Checked right before the call, which the node never refuses."""
-    listed = await reader.vms(route) if users else Known({})
-    if isinstance(listed, Unreadable):
-        return unseen(listed)
-    left = sorted(address for address, identity in users.items() if identity in listed.value)
-    return GoalState(GoalStatus.FAILED, f"still in use by {', '.join(left)}") if left else None
-
-
 @register
-class Image(Kind[ImageSpec], UsesImageServer):
+class Image(CopyKind[ImageSpec]):
     name = "Image"
-    ids_in_paths = False
     spec = ImageSpec
-
-    def route(self, resource: Resource[ImageSpec], inventory: Inventory) -> Route:
-        return through_image_client(node_route(resource.spec.node, inventory, None), inventory)
+    source_kind = "Snapshot"
+    exists, again, whole = ImageExists, ImageFetched, ImageWhole
 
     def identity(self, resource: Resource[ImageSpec], inventory: Inventory, generation: int) -> str:
         spec = resource.spec
@@ -260,33 +239,8 @@ class Image(Kind[ImageSpec], UsesImageServer):
         source = stored.value.get(lookup.id) if isinstance(stored, Known) else None
         return observed_copy(lookup, values, there.value[lookup.id], source, server, "on the node")
 
-    def natural_key(self, resource: Resource[ImageSpec], inventory: Inventory) -> str:
-        """The image server: files made from another image are listed only if it has them too."""
-        return resource.spec.image_server
-
-    def create(self, task: GoalInput) -> Iterator[Goal]:
-        file = str(task.desired["file"])
-        later, overwrites = file.startswith("Snapshot/"), bool(task.observed.get(INCOMPLETE))
-        yield ImageExists(
-            address=task.address, route=task.route, id="" if later else file, generation=task.generation,
-            fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
-            users=task.users if overwrites else {}, overwrites=overwrites,
-            timeout_seconds=task.timeout_seconds or 7200.0,
-        )  # fmt: skip
-
     def update(self, task: GoalInput) -> Iterator[Goal]:
-        server = str(task.desired["imageServer"])
-        if "refresh" in task.changed:
-            yield ImageFetched(
-                address=task.address, route=task.route, id=task.id, image_server=server,
-                fields={"refresh": task.desired.get("refresh")}, users=task.users,
-                timeout_seconds=task.timeout_seconds or 7200.0,
-            )  # fmt: skip
-        elif task.observed.get(INCOMPLETE):
-            yield ImageWhole(
-                address=task.address, route=task.route, id=task.id, image_server=server, users=task.users,
-                timeout_seconds=task.timeout_seconds or 7200.0,
-            )  # fmt: skip
+        yield from super().update(task)
         if "retain" in task.changed:
             yield ImageKept(
                 address=task.address, route=task.route, id=task.id, fields={"retain": task.desired.get("retain")}

@@ -6,7 +6,7 @@ Files on image servers cannot be deleted. At the end of an upload the node's pro
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,20 +19,18 @@ from dbc_iac.api.storage_responses import Progress, StoredImage
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
+from dbc_iac.kinds.framework.goal import ActContext, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.kind import Kind, register
+from dbc_iac.kinds.framework.kind import register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import once, replaced
 from dbc_iac.kinds.framework.spec import Reference, Spec
 from dbc_iac.kinds.framework.types import FileName, Token
-from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
+from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.kinds.images.files import FileAt, files_at, image_file
-from dbc_iac.kinds.images.image_server import check_file, check_image_server, through_image_client
-from dbc_iac.kinds.images.transfer import INCOMPLETE, Transfer, observed_copy
-from dbc_iac.kinds.node import node_route
+from dbc_iac.kinds.images.image_server import check_file, check_image_server
+from dbc_iac.kinds.images.transfer import CopyKind, Transfer, observed_copy
 
 
 class ImageExportSpec(Spec):
@@ -122,13 +120,11 @@ async def _on_node(reader: CachedReader, route: Route, file: str, server: str) -
 
 
 @register
-class ImageExport(Kind[ImageExportSpec], UsesImageServer):
+class ImageExport(CopyKind[ImageExportSpec]):
     name = "ImageExport"
-    ids_in_paths = False
     spec = ImageExportSpec
-
-    def route(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> Route:
-        return through_image_client(node_route(resource.spec.node, inventory, None), inventory)
+    source_kind = "Image"
+    exists, again, whole = ExportExists, ExportSent, ExportWhole
 
     def identity(self, resource: Resource[ImageExportSpec], inventory: Inventory, generation: int) -> str:
         file = image_file(resource.spec.file, inventory)
@@ -191,30 +187,6 @@ class ImageExport(Kind[ImageExportSpec], UsesImageServer):
         mine = await _on_node(reader, lookup.route, lookup.id, server)
         source = mine if isinstance(mine, StoredImage) else None
         return observed_copy(lookup, values, stored.value[lookup.id], source, lookup.route.name, f"in {server}")
-
-    def natural_key(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> str:
-        return resource.spec.image_server
-
-    def create(self, task: GoalInput) -> Iterator[Goal]:
-        file = str(task.desired["file"])
-        later = file.startswith("Image/")
-        yield ExportExists(
-            address=task.address, route=task.route, id="" if later else file, generation=task.generation,
-            fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
-            timeout_seconds=task.timeout_seconds or 7200.0,
-        )  # fmt: skip
-
-    def update(self, task: GoalInput) -> Iterator[Goal]:
-        if "refresh" in task.changed:
-            yield ExportSent(
-                address=task.address, route=task.route, id=task.id, image_server=str(task.desired["imageServer"]),
-                fields={"refresh": task.desired.get("refresh")}, timeout_seconds=task.timeout_seconds or 7200.0,
-            )  # fmt: skip
-        elif task.observed.get(INCOMPLETE):
-            yield ExportWhole(
-                address=task.address, route=task.route, id=task.id, image_server=str(task.desired["imageServer"]),
-                timeout_seconds=task.timeout_seconds or 7200.0,
-            )  # fmt: skip
 
 
 def _transfer(export: Resource[Any], inventory: Inventory) -> Hashable:

@@ -7,18 +7,26 @@ taken as complete if it has the size of its source. Both sizes are rounded, so s
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.storage_responses import Progress, StoredImage, stored_size
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
-from dbc_iac.kinds.framework.values import Lookup, Observation
-from dbc_iac.kinds.images.image_server import why_stalled
+from dbc_iac.kinds.framework.capabilities import UsesImageServer
+from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus, unseen
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
+from dbc_iac.kinds.framework.kind import Kind
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation
+from dbc_iac.kinds.images.image_server import through_image_client, why_stalled
+from dbc_iac.kinds.node import node_route
 from dbc_iac.state.document import Binding
+
+S = TypeVar("S", bound=Spec)
 
 SIZE = "size"
 """Resolved path of the size of a copy when it was created."""
@@ -43,6 +51,9 @@ class Transfer(Goal):
     image_server: str
     source: str = ""
     started: bool = False
+    users: Mapping[str, str] = field(default_factory=dict)
+    """Users of the existing copy, which have to be deleted before it is overwritten: id by address."""
+    overwrites: bool = False
 
     @property
     def file(self) -> str:
@@ -55,7 +66,7 @@ class Transfer(Goal):
 
     async def look(self, reader: CachedReader) -> GoalState:
         if self.again and not self.started:
-            return await self.blocked(reader) or GoalState(GoalStatus.UNMET)
+            return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
         if not self.id:
             return GoalState(GoalStatus.FAILED, f"{self.file} is not known")
         progress = await self.progress(reader)
@@ -71,7 +82,7 @@ class Transfer(Goal):
         if copy is None or copy.size_gib != source.size_gib:
             if self.started:
                 return GoalState(GoalStatus.FAILED, self._interruption(copy, source))
-            return await self.blocked(reader) or GoalState(GoalStatus.UNMET)
+            return await still_used(reader, self.route, self.users) or GoalState(GoalStatus.UNMET)
         return GoalState(GoalStatus.MET, id=self.id, resolved={**self.base(), SIZE: stored_size(copy.size_gib)})
 
     def begins(self) -> Goal:
@@ -80,10 +91,6 @@ class Transfer(Goal):
     def base(self) -> Mapping[str, Json]:
         """Further resolved values of the copy."""
         return {}
-
-    async def blocked(self, reader: CachedReader) -> GoalState | None:
-        """The state to report if the transfer cannot start; None if it can."""
-        return None
 
     @property
     @abstractmethod
@@ -103,6 +110,52 @@ class Transfer(Goal):
             return f"the {self.direction} ended, but {self.id} is not {self.place}"
         sizes = f"{stored_size(copy.size_gib)} of {stored_size(source.size_gib)}"
         return f"the {self.direction} was interrupted: {sizes} of {self.id} are {self.place}"
+
+
+async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str]) -> GoalState | None:
+    """The failure of a goal whose file is still in use. Checked right before the call, which the node never refuses."""
+    listed = await reader.vms(route) if users else Known({})
+    if isinstance(listed, Unreadable):
+        return unseen(listed)
+    left = sorted(address for address, identity in users.items() if identity in listed.value)
+    return GoalState(GoalStatus.FAILED, f"still in use by {', '.join(left)}") if left else None
+
+
+class CopyKind(Kind[S], UsesImageServer):
+    """A copy of an image file, on a node or in an image server. `exists`, `again` and `whole` are its transfers."""
+
+    ids_in_paths = False
+    source_kind: ClassVar[str]
+    """The kind of resources whose files may become known only during the apply."""
+    exists: ClassVar[type[Transfer]]
+    again: ClassVar[type[Transfer]]
+    whole: ClassVar[type[Transfer]]
+
+    def route(self, resource: Resource[Any], inventory: Inventory) -> Route:
+        return through_image_client(node_route(resource.spec.node, inventory, None), inventory)
+
+    def natural_key(self, resource: Resource[Any], inventory: Inventory) -> str:
+        """The image server: files made from another image are listed only if it has them too."""
+        return str(resource.spec.image_server)
+
+    def create(self, task: GoalInput) -> Iterator[Goal]:
+        file, overwrites = str(task.desired["file"]), bool(task.observed.get(INCOMPLETE))
+        later = file.startswith(f"{self.source_kind}/")
+        yield self.exists(
+            address=task.address, route=task.route, id="" if later else file, generation=task.generation,
+            fields=task.desired, image_server=str(task.desired["imageServer"]), source=file if later else "",
+            users=task.users if overwrites else {}, overwrites=overwrites,
+            timeout_seconds=task.timeout_seconds or 7200.0,
+        )  # fmt: skip
+
+    def update(self, task: GoalInput) -> Iterator[Goal]:
+        refreshed = "refresh" in task.changed
+        if refreshed or task.observed.get(INCOMPLETE):
+            yield (self.again if refreshed else self.whole)(
+                address=task.address, route=task.route, id=task.id, image_server=str(task.desired["imageServer"]),
+                fields={"refresh": task.desired.get("refresh")} if refreshed else {}, users=task.users,
+                timeout_seconds=task.timeout_seconds or 7200.0,
+            )  # fmt: skip
 
 
 def observed_copy(
