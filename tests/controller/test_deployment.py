@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +108,23 @@ def test_each_container_gets_the_secrets_of_the_fleet_file_and_no_rights() -> No
         entry["files"] for entry in yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["configMapGenerator"]
     ]
     assert all((DEPLOY / name).is_file() for name in names)
+
+
+def test_the_compose_file_fits_its_published_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    ran = subprocess.run([*command, str(DEPLOY / "compose.yaml")], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_kustomize_renders_the_manifests_with_the_fleet_file() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("no kubectl here")
+    ran = subprocess.run(["kubectl", "kustomize", str(DEPLOY)], capture_output=True, text=True, check=True)
+    made = {document["kind"]: document for document in yaml.safe_load_all(ran.stdout)}
+    assert made.keys() == {"ConfigMap", "Deployment", "Service", "PodDisruptionBudget"}
+    assert made["ConfigMap"]["data"]["fleet.yaml"] == (DEPLOY / "fleet.yaml").read_text()
+    volumes = {volume["name"]: volume for volume in made["Deployment"]["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["fleet"]["configMap"]["name"] == made["ConfigMap"]["metadata"]["name"]
 
 
 def test_the_unit_is_accepted_by_systemd(tmp_path: Path) -> None:
