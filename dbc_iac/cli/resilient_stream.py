@@ -25,18 +25,19 @@ class ResilientStream(io.TextIOBase, TextIO):
         self.failed = failed
 
     def write(self, text: str) -> int:
-        self._try(lambda: self._stream.write(encodable(text, self._stream.encoding or "utf-8")))
+        try:
+            if not self._gone:
+                self._stream.write(encodable(text, self._stream.encoding or "utf-8"))
+        except (OSError, ValueError) as error:  # a closed stream raises ValueError
+            self.failed(error)
+            self._gone = True
         return len(text)
 
     def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def _try(self, operation: Callable[[], object]) -> None:
-        if self._gone:
-            return
         try:
-            operation()
-        except (OSError, ValueError) as error:  # a closed stream raises ValueError
+            if not self._gone:
+                self._stream.flush()
+        except (OSError, ValueError) as error:
             self.failed(error)
             self._gone = True
 

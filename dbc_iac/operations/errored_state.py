@@ -20,18 +20,16 @@ if TYPE_CHECKING:
 _TRIES = 100
 
 
-def errored_files(project: Project, serial: int) -> list[Path]:
-    """Errored states of this stack, from applies that started at this serial or a later one."""
+def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
+    """An error while an errored state of this stack waits to be pushed: a plan without it could repeat its changes.
+
+    `serial`: of the state; earlier errored states are in it.
+    """
     found = {
         file: file.name.split(".")[-3].partition("-")[0]
         for file in project.directory.glob(f"errored.{project.stack}.*.state.json")
     }
-    return sorted(file for file, number in found.items() if number.isdecimal() and int(number) >= serial)
-
-
-def pending_errored_state(project: Project, serial: int) -> Diagnostic | None:
-    """An error while an errored state waits to be pushed: a plan without it could repeat its changes."""
-    files = errored_files(project, serial)
+    files = sorted(file for file, number in found.items() if number.isdecimal() and int(number) >= serial)
     if not files:
         return None
     named = ", ".join(str(file) for file in files)

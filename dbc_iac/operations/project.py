@@ -255,6 +255,9 @@ class Project:
     def context(self, connections: Connections, state: State) -> PlanContext:
         """The input of planning."""
         project = self.loaded.project
+        # Settings that decide where requests go and who signs them; with references to secrets, never with secrets.
+        decisive = {"clients", "image_client", "identities"}
+        spec = project.model_dump(mode="json", by_alias=True, include=decisive)
         return PlanContext(
             self.inventory,
             state,
@@ -267,7 +270,10 @@ class Project:
             self._moves(state) if self.inventory.moves else (),
             frozenset(project.removed),
             self.identities.wallets,
-            self._reviewed_settings(),
+            {
+                "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
+                "identities": canonical_digest(spec["identities"]),
+            },
             chain_clock(project.chain, self.runtime, self.loaded.where) if project.chain is not None else None,
         )
 
@@ -285,15 +291,3 @@ class Project:
             return self.resolver.resolve(ref)
         except DiagnosticError:
             return None
-
-    def _reviewed_settings(self) -> dict[str, str]:
-        """Digests of the settings that decide where requests go and who signs them, as a plan keeps them.
-
-        Of references to secrets, never of secrets.
-        """
-        decisive = {"clients", "image_client", "identities"}
-        spec = self.loaded.project.model_dump(mode="json", by_alias=True, include=decisive)
-        return {
-            "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
-            "identities": canonical_digest(spec["identities"]),
-        }

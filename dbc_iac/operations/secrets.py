@@ -12,7 +12,7 @@ from dbc_iac.kinds.framework.inventory import unusable_secret
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.origins import merge_instances
 from dbc_iac.manifest.secrets import MISSING, Places, SecretRef, SecretResolver
-from dbc_iac.plan import Change, Plan
+from dbc_iac.plan import Plan
 from dbc_iac.views.redaction import SHORTEST
 
 
@@ -98,26 +98,23 @@ def require_secrets(plan: Plan, inventory: Inventory, resolver: SecretResolver, 
     """
     problems = Diagnostics()
     for change in plan.pending:
-        if change.secrets and change.action != "delete":
-            problems.extend(_unusable(change, inventory, resolver, programs))
-    problems.raise_errors()
-
-
-def _unusable(change: Change, inventory: Inventory, resolver: SecretResolver, programs: bool) -> Iterator[Diagnostic]:
-    resource = inventory.resources.get(change.address)
-    for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
-        ref = SecretRef.model_validate(change.secrets[field.path])
-        if ref.command is not None and not programs:
+        if not change.secrets or change.action == "delete":
             continue
-        try:
-            value = resolver.resolve(ref)
-        except DiagnosticError as error:
-            source = resource.where(field.path) if resource is not None else None
-            for problem in error.diagnostics:
-                summary = f"{field.path}: {problem.summary}"
-                yield replace(problem, summary=summary, address=change.address, source=source)
-        else:
-            yield from unusable_secret(resource, field, value) if resource is not None else ()
+        resource = inventory.resources.get(change.address)
+        for field in [f for f in kind_of(change.kind).secret_fields if f.path in change.secrets]:
+            ref = SecretRef.model_validate(change.secrets[field.path])
+            if ref.command is not None and not programs:
+                continue
+            try:
+                value = resolver.resolve(ref)
+            except DiagnosticError as error:
+                source = resource.where(field.path) if resource is not None else None
+                for problem in error.diagnostics:
+                    summary = f"{field.path}: {problem.summary}"
+                    problems.add(replace(problem, summary=summary, address=change.address, source=source))
+            else:
+                problems.extend(unusable_secret(resource, field, value) if resource is not None else ())
+    problems.raise_errors()
 
 
 def secrets_in_fields(plan: Plan, secrets: Iterable[SecretText]) -> Iterator[Diagnostic]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from dbc_iac.apply.report import Event
 from dbc_iac.views.error_explanations import short_text
@@ -138,17 +139,18 @@ class Progress(Protocol):
 
     def remind(self, at: float) -> None: ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> object: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 
-class PlainProgress:
-    """One line per event."""
+class PlainProgress(nullcontext[None]):
+    """One line per event. Nothing is removed at its end."""
 
     def __init__(self, write: Callable[[str], None], screen: Screen = PLAIN_TEXT) -> None:
+        super().__init__()
         self._write = write
         self._screen = screen
         self._under_way = UnderWay()
@@ -173,11 +175,3 @@ class PlainProgress:
         if rest := len(texts) - _REMINDERS if len(texts) > _REMINDERS else 0:
             lines.append(f"... and {rest:,} more in progress")
         self._write(self._screen.render(Line(line, Tone.ASIDE) for line in lines))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
