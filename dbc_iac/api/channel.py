@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -48,14 +50,10 @@ Turn = Callable[[str, ClientNode, str, CallClass], AbstractAsyncContextManager[N
 """The turn of one request among processes: its target (may be empty), client node, path and class. Raises NoTurn."""
 
 
-def _at_once(target: str, client: ClientNode, path: str, call_class: CallClass) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
-
-
 class Connections:
     """Resources shared by channels: client nodes, lanes, sessions, the source of randomness, and the observer.
 
-    `turn`: within it a request is sent; by default this process is alone.
+    `turn`: within it a request is sent; without one, this process is alone.
     """
 
     def __init__(
@@ -66,23 +64,16 @@ class Connections:
         observer: Callable[[CallEvent], None] | None = None,
         turn: Turn | None = None,
     ) -> None:
-        self.turn = turn or _at_once
+        self.turn = turn
         self.nodes: dict[str, ClientNode] = {node.name: node for node in nodes}
         self.sessions = sessions
         self._uuids = uuids
-        self._observer = observer
-        self._lanes: dict[str, asyncio.Lock] = {}
-
-    def lane(self, name: str) -> asyncio.Lock:
-        """Lock that serialises requests to one target process across client nodes."""
-        return self._lanes.setdefault(name, asyncio.Lock())
+        self.observer = observer
+        self.lanes: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Locks that serialise requests to one target process across client nodes."""
 
     def nonce(self) -> Nonce:
         return Nonce(self._uuids())
-
-    def report(self, event: CallEvent) -> None:
-        if self._observer is not None:
-            self._observer(event)
 
     async def aclose(self) -> None:
         for node in self.nodes.values():
@@ -147,8 +138,14 @@ class Channel:
                 return await self._send(request, session.envelope)
             case NodeKeyCredentials() as owner:
                 return await self._send(request, lambda: owner.signed(self.connections.nonce))
+            case MultisigCredentials(signs_sessions=False) as owner:
+                return await self._freshly_signed(request, owner)
             case WalletCredentials() | MultisigCredentials() as owner:
-                return await self._as_renter(request, owner)
+                outcome = await self._with_session(request, owner)
+                if isinstance(outcome, Refused) and outcome.session_invalid:
+                    # The target has lost its sessions, and the stored one was dropped: obtain a new one, once.
+                    outcome = await self._with_session(request, owner)
+                return outcome
 
     async def signed(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
         """Make a call with a new signature instead of a session. For the few calls that do not accept a session."""
@@ -170,12 +167,22 @@ class Channel:
 
     async def session(self) -> Outcome[SessionCredentials]:
         """The session of this wallet at the target: the stored one, or a new one."""
-        credentials = self.credentials
-        if isinstance(credentials, SessionCredentials):
-            return Done(credentials)
-        if credentials is None or isinstance(credentials, NodeKeyCredentials):
+        owner, store = self.credentials, self.connections.sessions
+        if isinstance(owner, SessionCredentials):
+            return Done(owner)
+        if owner is None or isinstance(owner, NodeKeyCredentials):
             return _local_refusal("only a wallet can obtain a session")
-        return await self._session(credentials)
+        if (kept := store.load(self.target, owner)) is not None:
+            return Done(kept)
+        async with store.lock(self.target, owner):
+            if (kept := store.load(self.target, owner)) is not None:  # obtained by another call meanwhile
+                return Done(kept)
+            given = session_id_of(await self.signed(_SESSION, {}, CallClass.IDEMPOTENT), self.target)
+            if not isinstance(given, Done):
+                return given
+            obtained = owner.session(given.value)
+            store.save(self.target, owner, obtained)
+            return Done(obtained)
 
     def kept_session(self) -> SessionCredentials | None:
         """The stored session of this wallet at the target. Its use needs no signature."""
@@ -185,30 +192,8 @@ class Channel:
             case _:
                 return None
 
-    async def _session(self, owner: SessionOwner) -> Outcome[SessionCredentials]:
-        store = self.connections.sessions
-        async with store.lock(self.target, owner):
-            kept = store.load(self.target, owner)
-            if kept is not None:
-                return Done(kept)
-            given = session_id_of(await self.signed(_SESSION, {}, CallClass.IDEMPOTENT), self.target)
-            if not isinstance(given, Done):
-                return given
-            obtained = owner.session(given.value)
-            store.save(self.target, owner, obtained)
-            return Done(obtained)
-
-    async def _as_renter(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
-        if isinstance(owner, MultisigCredentials) and not owner.signs_sessions:
-            return await self._freshly_signed(request, owner)
-        outcome = await self._with_session(request, owner)
-        if isinstance(outcome, Refused) and outcome.session_invalid:
-            # The target has lost its sessions, and the stored one was dropped: obtain a new one, once.
-            outcome = await self._with_session(request, owner)
-        return outcome
-
     async def _with_session(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
-        session = await self._session(owner)
+        session = await self.session()
         if isinstance(session, Unknown):
             return NotSent(f"no session could be obtained: {session.message}")  # the call itself was not made
         if not isinstance(session, Done):
@@ -220,16 +205,24 @@ class Channel:
 
     async def _send(self, request: _Request, authority: Authority) -> Outcome[object]:
         """Send through the first client node that forwards the request."""
+        # The node inserts it, unquoted, into its query to the chain.
+        if self.rent_order and not re.fullmatch("[0-9]{1,20}", self.rent_order):
+            raise UnsafeWireValue("a rent order is 1 to 20 digits")
+        envelope: Envelope = {
+            "peer_nodes_list": list(request.peers),
+            "additional": check_json("additional", request.additional),
+            **({"rent_order": self.rent_order} if self.rent_order else {}),
+        }
         missed: list[NotSent] = []
-        additional = check_json("additional", request.additional)
-        async with self._lane(request):
+        # Without a target, only the limit of the client node applies.
+        async with self.connections.lanes[self.lane or self.target] if request.peers else nullcontext():
             for name in self.clients:
                 node = self.connections.nodes[name]
                 try:
-                    outcome = await self._attempt(node, request, additional, authority())
+                    outcome = await self._attempt(node, request, {**envelope, **authority()})
                     if isinstance(outcome, Unknown) and outcome.broke and request.only_reads:
                         # The node may have closed an idle connection before the time it announced.
-                        outcome = await self._attempt(node, request, additional, authority())
+                        outcome = await self._attempt(node, request, {**envelope, **authority()})
                 except NoSignatureLeft as error:
                     return _local_refusal(str(error))
                 if not isinstance(outcome, NotSent):
@@ -237,38 +230,31 @@ class Channel:
                 missed.append(outcome)
         return _none_sent(missed)
 
-    async def _attempt(
-        self, node: ClientNode, request: _Request, additional: Json, authority: Envelope
-    ) -> Outcome[object]:
-        envelope: Envelope = {"peer_nodes_list": list(request.peers), "additional": additional, **authority}
-        if self.rent_order:
-            envelope["rent_order"] = _digits(self.rent_order)
+    async def _attempt(self, node: ClientNode, request: _Request, envelope: Envelope) -> Outcome[object]:
         body = json.dumps(envelope, ensure_ascii=False).encode()
-        clock = asyncio.get_running_loop().time
+        shared, clock = self.connections, asyncio.get_running_loop().time
         async with node.turn:
             started = clock()
             try:
-                async with self.connections.turn(
-                    self.lane or self.target if request.peers else "", node, request.path, request.call_class
+                target = self.lane or self.target if request.peers else ""
+                async with (
+                    shared.turn(target, node, request.path, request.call_class) if shared.turn else nullcontext()
                 ):
                     reply = await node.post(request.path, body, request.call_class)
             except NoTurn as error:
                 return NotSent(str(error))
-        outcome = _classified(reply, request.path)
-        if isinstance(outcome, NotSent) and isinstance(reply, Reply) and outcome.retry_after:
-            node.pause(outcome.retry_after)
-        self.connections.report(
-            CallEvent(
-                method="POST",
-                path=request.path,
-                target=self.target,
-                client=node.name,
-                call_class=request.call_class,
-                started=started,
-                ended=clock(),
-                outcome=_KIND_OF[type(outcome)],
+        outcome: Outcome[object]
+        if isinstance(reply, Reply):
+            outcome = classify(reply.status, reply.content_type, reply.body, operation_of(request.path))
+            if isinstance(outcome, NotSent) and outcome.retry_after:
+                node.pause(outcome.retry_after)
+        else:
+            outcome = reply
+        if shared.observer is not None:
+            kind = _KIND_OF[type(outcome)]
+            shared.observer(
+                CallEvent("POST", request.path, self.target, node.name, request.call_class, started, clock(), kind)
             )
-        )
         return outcome
 
     def _peers(self) -> tuple[str, ...]:
@@ -276,11 +262,6 @@ class Channel:
         if not isinstance(self.target, str) or len(self.target) != 64 or set(self.target) - set("0123456789abcdef"):
             raise UnsafeWireValue("a target is a node id of 64 lower-case hexadecimal digits")
         return (self.target,)
-
-    def _lane(self, request: _Request) -> AbstractAsyncContextManager[None]:
-        if not request.peers:
-            return nullcontext()  # only the limit of the client node applies
-        return self.connections.lane(self.lane or self.target)
 
 
 _USED_NONCE = "nonce check failed"
@@ -307,12 +288,6 @@ def session_id_of(reply: Outcome[object], target: str) -> Outcome[SessionId]:
         return _local_refusal(bad_session_id(target))
 
 
-def _classified(reply: Reply | NotSent | Unknown, path: str) -> Outcome[object]:
-    if isinstance(reply, Reply):
-        return classify(reply.status, reply.content_type, reply.body, operation_of(path))
-    return reply
-
-
 def _none_sent(missed: Sequence[NotSent]) -> NotSent:
     """The combined result if no client node forwarded the request."""
     if not missed:
@@ -324,13 +299,6 @@ def _none_sent(missed: Sequence[NotSent]) -> NotSent:
         min((s for s in pauses if s is not None), default=None) if None not in pauses else None,
         target_unknown=any(one.target_unknown for one in missed),
     )
-
-
-def _digits(rent_order: str) -> str:
-    # The node inserts it, unquoted, into its query to the chain.
-    if not (rent_order.isascii() and rent_order.isdigit() and len(rent_order) <= 20):
-        raise UnsafeWireValue("a rent order is 1 to 20 digits")
-    return rent_order
 
 
 def _local_refusal(message: str) -> Refused:

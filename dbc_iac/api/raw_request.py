@@ -52,7 +52,7 @@ async def exchange(channel: Channel, path: str, body: Mapping[str, object], call
 async def _sent(channel: Channel, path: str, request: Mapping[str, Json], call_class: CallClass) -> RawReply:
     """Send through the first client node that forwards the request."""
     tried = NotSent("no client node is configured")
-    async with channel.connections.lane(channel.lane or channel.target):
+    async with channel.connections.lanes[channel.lane or channel.target]:
         for name in channel.clients:
             node = channel.connections.nodes[name]
             signed = json.dumps({**request, **_authority(channel, request)}, ensure_ascii=False).encode()

@@ -33,6 +33,7 @@ DEADLINE = 40.0
 """Seconds from the first byte sent to the last received. The node's own time-out is 30.2 s."""
 KEEP_ALIVE = 10.0
 MAX_BYTES = 32 * MIB
+_JSON = {"content-type": "application/json"}
 
 
 class InsecureUrl(ValueError):  # noqa: N818 - names the URL, not the accident
@@ -75,20 +76,11 @@ class ClientNode:
         left = self._paused_until - asyncio.get_running_loop().time()
         if left > 0:
             return NotSent(f"{self._label} is paused for {left:.0f} s", retry_after=left)
-        return await self._exchange(path, body, call_class)
-
-    async def aclose(self) -> None:
-        await self._shared.aclose()
-        await self._single.aclose()
-
-    async def _exchange(self, path: str, body: bytes, call_class: CallClass) -> Reply | NotSent | Unknown:
         # A kept connection may be dying just now, and then nobody knows whether the request was read: a call whose
         # repeat does it twice gets a connection of its own.
-        blind = call_class is CallClass.BLIND
-        client = self._single if blind else self._shared
-        headers = {"content-type": "application/json"}
+        client = self._single if call_class is CallClass.BLIND else self._shared
         try:
-            return await client.request("POST", f"{self.url}/api/v1{path}", body, headers=headers)
+            return await client.request("POST", f"{self.url}/api/v1{path}", body, headers=_JSON)
         except NotConnectedError as error:
             return NotSent(f"{self._label} {error}")
         except ExchangeError as error:
@@ -96,6 +88,10 @@ class ClientNode:
             handled = isinstance(error, UnusableError) and error.status == 200
             broke = isinstance(error, BrokenError)
             return Unknown(f"{self._label} {error}", "handled" if handled else "maybe", broke=broke)
+
+    async def aclose(self) -> None:
+        await self._shared.aclose()
+        await self._single.aclose()
 
     def __repr__(self) -> str:
         return f"ClientNode({self.name})"

@@ -426,3 +426,12 @@ def test_a_channel_shows_no_secret() -> None:
 )
 def test_the_operation_of_a_path(path: str, operation: str) -> None:
     assert operation_of(path) == operation
+
+
+def test_a_rent_order_that_is_no_number_is_sent_to_nobody() -> None:
+    script = Script(ok("ok"))
+    node = channel(script, rent_order="1 or 1")
+    for work in (node.ask_client("/"), node.read_public("/mining_nodes"), node.read("/tasks")):
+        with pytest.raises(UnsafeWireValue, match="rent order"):
+            run(work)
+    assert script.requests == []
