@@ -40,8 +40,8 @@ def commands() -> Iterator[list[str]]:
         yield COMPOSE["services"][name]["command"]
 
 
-def exported() -> set[str]:
-    """The names of all metrics."""
+def metrics_text() -> bytes:
+    """The answer of `/metrics` with every metric."""
     now, metrics = datetime.now(UTC), Metrics()
     stack = StackStatus(
         "a",
@@ -69,8 +69,7 @@ def exported() -> set[str]:
     )
     metrics._runs.labels("applied").observe(1)
     metrics._calls.labels("read", "done").inc()
-    text = metrics.text("f", [stack], [SourceStatus("s", {}, 0, None)], QueueLength())
-    return set(re.findall(r"^(dbc_iac_\w+)", text.decode(), re.MULTILINE))
+    return metrics.text("f", [stack], [SourceStatus("s", {}, 0, None)], QueueLength())
 
 
 def test_each_deployment_starts_a_worker_with_the_fleet_file_and_enough_time_to_end() -> None:
@@ -144,11 +143,26 @@ def test_the_dashboard_and_the_alerts_use_metrics_that_exist() -> None:
     expressions += [variable["query"] for variable in dashboard["templating"]["list"]]
     expressions += [rule["expr"] for rule in RULES]
     used = {name for text in expressions for name in re.findall(r"dbc_iac_\w+", text)}
-    assert used <= exported()
+    assert used <= set(re.findall(r"^(dbc_iac_\w+)", metrics_text().decode(), re.MULTILINE))
     phases = {name for text in expressions for name in re.findall(r'phase="([^"$]+)"', text)}
     assert phases <= set(Phase)
     positions = [tuple(panel["gridPos"][key] for key in "xy") for panel in dashboard["panels"]]
     assert len(set(positions)) == len(positions)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
+def test_promtool_accepts_the_metrics_and_each_alert_fires() -> None:
+    cases = Path(__file__).with_name("alerts.yaml")
+    for arguments, given in (
+        (["check", "metrics"], metrics_text()),
+        (["check", "rules", str(DEPLOY / "alerts.yaml")], b""),
+        (["test", "rules", str(cases)], b""),
+    ):
+        ran = subprocess.run(["promtool", *arguments], input=given, capture_output=True, check=False)
+        assert ran.returncode == 0, (ran.stdout + ran.stderr).decode()
+    tested = yaml.safe_load(cases.read_text())["tests"][1:]
+    fired = {case["alertname"] for test in tested for case in test["alert_rule_test"] if "exp_alerts" in case}
+    assert fired == {rule["alert"] for rule in RULES}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
