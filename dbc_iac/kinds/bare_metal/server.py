@@ -21,7 +21,7 @@ from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
+from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, kind_of, register
@@ -121,21 +121,17 @@ class ServerExists(Goal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerModified(Goal):
+class ServerModified(AcknowledgedGoal):
     """Fields of the entry have these values. Only changed ones are sent: empty and absent ones mean unchanged."""
 
     name = "server-modified"
     call_class = CallClass.IDEMPOTENT
-    acknowledged = True
     password: bool
 
     @property
     def action_text(self) -> str:
         said = [f"{path} to {value_text(value)}" for path, value in self.fields.items() if path != "ipmi.password"]
         return "setting " + ", ".join([*said, *(["the IPMI password"] if self.password else [])])
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        return GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         entry = _entry(self.fields, context.secrets["ipmi.password"] if self.password else None)

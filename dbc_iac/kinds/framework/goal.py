@@ -160,3 +160,13 @@ class Goal(ABC):
     def begins(self) -> Goal:
         """The goal once its call has been accepted: later looks show the outcome."""
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcknowledgedGoal(Goal, ABC):
+    """A goal whose effect the API never shows: the node's ok is all there is."""
+
+    acknowledged = True
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        return GoalState(GoalStatus.UNMET)

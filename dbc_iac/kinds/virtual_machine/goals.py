@@ -14,11 +14,11 @@ from dbc_iac.api.responses import VmDisk
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
+from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Sent, spec_fields
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
-from dbc_iac.kinds.virtual_machine.power import STATUS_TEXT, TRANSITIONAL, status_of
+from dbc_iac.kinds.virtual_machine.power import status_of
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.state.document import Binding
 
@@ -43,13 +43,9 @@ class VmExists(Goal):
         return "creating"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        status, problem = await status_of(reader, self)
-        if problem:
-            return problem
-        if status is None:
-            return GoalState(GoalStatus.UNMET)
-        if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
+        status = await status_of(reader, self, absent=GoalState(GoalStatus.UNMET))
+        if isinstance(status, GoalState):
+            return status
         if status == CREATE_ERROR:
             return await creation_failed(reader, self)
         details = await reader.vm(self.route, self.id)
@@ -86,21 +82,17 @@ SENT: Mapping[str, Sent] = {f.path: f.sent for f in spec_fields(VirtualMachineSp
 
 
 @dataclass(frozen=True, kw_only=True)
-class VmModified(Goal):
+class VmModified(AcknowledgedGoal):
     """Fields of one modify call. Every call repeats the public IP: without it the node removes it."""
 
     name = "vm-modified"
     call_class = CallClass.IDEMPOTENT
-    acknowledged = True
     change: Mapping[str, Json]
     public_ip: str
 
     @property
     def action_text(self) -> str:
         return "setting " + ", ".join(f"{path} to {shown(value)}" for path, value in self.change.items())
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        return GoalState(GoalStatus.UNMET)  # several fields are never reported: the node's ok is all there is
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return await vms.modify_vm(await context.connect(self.route), self.id, self.body())
@@ -119,21 +111,17 @@ class VmColdModified(VmModified):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VmPassword(Goal):
+class VmPassword(AcknowledgedGoal):
     """The account has the password. Needs a running VM whose guest has an agent."""
 
     name = "vm-password"
     call_class = CallClass.IDEMPOTENT
     needs = Needs.RUNNING
-    acknowledged = True
     username: str
 
     @property
     def action_text(self) -> str:
         return f"setting the password of account {self.username}"
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        return GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         password: SecretText = context.secrets["login.password"]

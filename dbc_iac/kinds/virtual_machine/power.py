@@ -10,7 +10,7 @@ from dbc_iac.api.endpoints import vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
+from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
 
 TRANSITIONAL = frozenset(
@@ -30,12 +30,17 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def status_of(reader: CachedReader, goal: Goal) -> tuple[str | None, GoalState | None]:
-    """A VM's status (None: it does not exist), or the state to report if it cannot be read."""
+async def status_of(reader: CachedReader, goal: Goal, absent: GoalState) -> str | GoalState:
+    """A VM's status; or the state to report if it cannot be read, is transitional, or the VM does not exist."""
     status = await reader.vm_status(goal.route, goal.id)
     if isinstance(status, Unreadable):
-        return None, unseen(status)
-    return status.value, None
+        return unseen(status)
+    if status.value in TRANSITIONAL:
+        return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status.value, status.value))
+    return absent if status.value is None else status.value
+
+
+NOT_LISTED = GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +60,9 @@ class VmPower(Goal):
         return f"starting{which}" if self.powers == "on" else f"powering off{which}"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        status, problem = await status_of(reader, self)
-        if problem:
-            return problem
-        if status is None:
-            return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
-        if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
+        status = await status_of(reader, self, NOT_LISTED)
+        if isinstance(status, GoalState):
+            return status
         if POWER.get(status) == self.powers:
             return GoalState(GoalStatus.MET, status)
         return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
@@ -72,21 +73,17 @@ class VmPower(Goal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VmRestarted(Goal):
+class VmRestarted(AcknowledgedGoal):
     """A changed `restartOn` or order is applied by the power-off window that the goal needs, without a call."""
 
     name = "vm-restarted"
     call_class = CallClass.IDEMPOTENT
     needs = Needs.OFF
-    acknowledged = True
     stays_off: bool = False
 
     @property
     def action_text(self) -> str:
         return "recording the restart (the VM is off)" if self.stays_off else "restarting"
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        return GoalState(GoalStatus.UNMET)
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         return Done("ok")  # no call: the window around it is the effect
@@ -138,13 +135,13 @@ class VmAbsent(Goal):
         return f"deleting the old VM {self.id}" if self.old else "deleting"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        status, problem = await status_of(reader, self)
-        if problem:
-            return problem
-        if status is None:
+        listed = await reader.vm_status(self.route, self.id)
+        if isinstance(listed, Unreadable):
+            return unseen(listed)
+        if (status := listed.value) is None:
             return GoalState(GoalStatus.MET)
         if status == "deleting" and self.sent is not None and _now() - self.sent < REPEATED_AFTER:
-            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
+            return GoalState(GoalStatus.WAITING, status)
         if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.route, self.id)):
             return GoalState(
                 GoalStatus.FAILED, stuck, remedy=f"Restart the DBC service of {self.route.name}, and apply again."

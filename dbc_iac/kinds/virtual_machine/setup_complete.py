@@ -16,7 +16,7 @@ from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
-from dbc_iac.kinds.virtual_machine.power import STATUS_TEXT, TRANSITIONAL, status_of
+from dbc_iac.kinds.virtual_machine.power import NOT_LISTED, status_of
 
 _CREATED, _FORWARDED = "create vm, cmd:", "create iptable successful"
 _UNCUT_LINES, _UNCUT_BYTES = 90, 7000
@@ -44,13 +44,9 @@ class VmFinished(Goal):
         return "restarting, since the node stopped while creating this VM" if self.unfinished else "configuring"
 
     async def look(self, reader: CachedReader) -> GoalState:
-        status, problem = await status_of(reader, self)
-        if problem:
-            return problem
-        if status is None:
-            return GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
-        if status in TRANSITIONAL:
-            return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status, status))
+        status = await status_of(reader, self, NOT_LISTED)
+        if isinstance(status, GoalState):
+            return status
         if status == "running" and self.calls >= _CALLS_OF_A_CYCLE:
             return GoalState(GoalStatus.MET)
         notes = await reader.vm_notes(self.route, self.id)
@@ -81,7 +77,7 @@ class VmFinished(Goal):
         )
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        status, _ = await status_of(reader, self)
+        status = await status_of(reader, self, NOT_LISTED)
         channel = await context.connect(self.route)
         return await (vms.shutdown_vm if status == "running" else vms.start_vm)(channel, self.id)
 

@@ -66,7 +66,8 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
         if isinstance(kind, UsesImageServer) and (server := kind.fetched_from(change.desired)):
             files[change.address] = await _image_server_files(reader, machines[route], server)
     free_slots: dict[tuple[str, str], int | None] = {}
-    for (name, parent), new in _coming(changes).items():
+    limited = any(kind.max_per_parent for _, kind, _ in checked)
+    for (name, parent), new in _coming(changes).items() if limited else ():
         where = Lookup("", Route.from_json(new[0].placement.route), "", 0, parent_id=new[0].placement.parent_id)
         child = kind_of(name)
         free_slots[name, parent] = await child.free_slots(where, reader) if isinstance(child, Child) else None

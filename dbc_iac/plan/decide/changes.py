@@ -213,7 +213,8 @@ def _wanted(
         reason = observation.reason or f"{tracked.id} was deleted outside dbc-iac"
         return new_object(context, tracked, resource, base, Action.CREATE, (reason,))
     seen = replace(base, observed=observation.values, notes=observation.notes)
-    if problem := moved_node(tracked, resource):
+    machine = tracked.binding.route.get("target")
+    if machine != tracked.route.target and (problem := moved_node(tracked, resource)):
         made.problems.add(problem)
         return seen
     found = _difference(context, refreshed, tracked, resource, observation, base)
