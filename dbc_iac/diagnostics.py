@@ -101,6 +101,22 @@ class DiagnosticError(Exception):
         return max(errors, default=ExitCode.ERROR)
 
 
+def failure(
+    code: str,
+    summary: str,
+    detail: str = "",
+    remedy: str = "",
+    source: SourceRange | None = None,
+    *,
+    address: str | None = None,
+    exit_code: ExitCode = ExitCode.CONFIGURATION,
+) -> DiagnosticError:
+    """An exception with one error."""
+    return DiagnosticError(
+        Diagnostic(code, Severity.ERROR, summary, detail, remedy, source, address=address, exit_code=exit_code)
+    )
+
+
 REPORT = "Report this bug with the command; DBC_IAC_DEBUG=1 prints the stack trace."
 """Remedy of a bug in dbc-iac."""
 

@@ -28,7 +28,7 @@ _AREAS = {
 }  # fmt: skip
 _CONSTANT = re.compile(r'^(_?[A-Z][A-Z_]*) = "([^"\\]*)"$', re.MULTILINE)
 """A text of a module."""
-_MAKES = re.compile(r"Diagnostic\(|problem\(|failed\(|warn\(")
+_MAKES = re.compile(r"Diagnostic\(|failure\(|problem\(|failed\(|warn\(")
 """Modules without one of these make no diagnostic."""
 
 
@@ -88,6 +88,7 @@ _COMMON = {
     "Diagnostic": Signature(("code", "severity", "summary", "detail", "remedy")),
     "problem": Signature(("code", "path", "summary")),
     "failed": Signature(("code", "summary", "detail", "remedy")),
+    "failure": Signature(("code", "summary", "detail", "remedy", "source")),
     "warn": Signature(("code", "summary")),
 }
 """Functions that other modules use."""
@@ -185,7 +186,7 @@ def _code_made_by(function: ast.AST) -> str:
     """The code of the diagnostic that a function makes of its arguments; empty if it makes none."""
     for node in ast.walk(function):
         match node:
-            case ast.Call(func=ast.Name(id="Diagnostic"), args=[ast.Constant(value=str(code)), *_]):
+            case ast.Call(func=ast.Name(id="Diagnostic" | "failure"), args=[ast.Constant(value=str(code)), *_]):
                 return code
     return ""
 

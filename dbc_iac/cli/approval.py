@@ -9,7 +9,7 @@ import click
 
 from dbc_iac.address import Address
 from dbc_iac.cli.app import App, Exit
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan import Plan
 from dbc_iac.views.disruption import disruptions
@@ -39,16 +39,13 @@ def require_approval(app: App, plan: Plan, given: Approval) -> None:
     lost = [c.address for c in removed if kind_of(c.kind).keeps_data({**c.applied, **c.observed})]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise DiagnosticError(
-            Diagnostic(
-                "data-loss",
-                Severity.ERROR,
-                f"--yes does not approve the data loss of {lost[0]}{more}",
-                f"--yes covers only disks created with a VM, not separate disks and files: {', '.join(lost)}.",
-                "Use --allow-data-loss, or apply a reviewed plan (`dbc-iac plan -o FILE`, `dbc-iac apply FILE`).",
-                address=lost[0],
-                exit_code=ExitCode.REFUSED,
-            )
+        raise failure(
+            "data-loss",
+            f"--yes does not approve the data loss of {lost[0]}{more}",
+            f"--yes covers only disks created with a VM, not separate disks and files: {', '.join(lost)}.",
+            "Use --allow-data-loss, or apply a reviewed plan (`dbc-iac plan -o FILE`, `dbc-iac apply FILE`).",
+            address=lost[0],
+            exit_code=ExitCode.REFUSED,
         )
 
 
@@ -77,7 +74,7 @@ def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
 def _require_terminal(app: App, remedy: str) -> None:
     if not app.runtime.terminal:
         problem = "no terminal to ask for approval"
-        raise DiagnosticError(Diagnostic("needs-yes", Severity.ERROR, problem, remedy=remedy))
+        raise failure("needs-yes", problem, remedy=remedy)
 
 
 def asking(app: App, yes: bool) -> Callable[[str], None]:

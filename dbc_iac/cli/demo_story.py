@@ -15,7 +15,7 @@ import click
 from dbc_iac.cli.app import App, run_command
 from dbc_iac.cli.resilient_stream import ResilientStream
 from dbc_iac.cli.runtime import CommandRuntime
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.emulator import Network, load_world
 from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop
 from dbc_iac.manifest.scaffold import WORLD
@@ -104,4 +104,4 @@ def _story(demo: _Demo, network: Network, page: Path) -> None:
 
 
 def _failed(summary: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic("demo-failed", Severity.ERROR, summary, exit_code=ExitCode.ERROR))
+    return failure("demo-failed", summary, exit_code=ExitCode.ERROR)

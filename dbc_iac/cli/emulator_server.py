@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dbc_iac.cli.app import App
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics, failure
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http import chain_rpc
 from dbc_iac.emulator.server import CannotListen, CannotServe, serve
@@ -93,4 +93,4 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _problem(summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic("emulator", Severity.ERROR, summary, remedy=remedy))
+    return failure("emulator", summary, remedy=remedy)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import DiagnosticError, failure
 
 ALIASES: Mapping[str, str] = {
     "--out": "-o",
@@ -149,4 +149,4 @@ def unknown_command(path: str, typed: Sequence[str], known: Iterable[str]) -> Di
 
 
 def _advice(summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic("usage", Severity.ERROR, summary, remedy=remedy))
+    return failure("usage", summary, remedy=remedy)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from dbc_iac.cli.runtime import CommandRuntime
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.views.text.lines import escaped
 
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
@@ -56,7 +56,7 @@ def set_verbosity(name: str) -> None:
     """Set the level of logs. Raises DiagnosticError for an unknown one."""
     if name not in LEVELS:
         summary = f"invalid DBC_IAC_LOG: {name[:40]}"
-        raise DiagnosticError(Diagnostic("log-level", Severity.ERROR, summary, remedy=f"Set it to {_choices()}."))
+        raise failure("log-level", summary, remedy=f"Set it to {_choices()}.")
     for handler in _ROOT.handlers:
         if isinstance(handler, _Handler):
             handler.threshold = LEVELS[name]

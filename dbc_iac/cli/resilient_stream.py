@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 
 
 class ResilientStream(io.TextIOBase, TextIO):
@@ -62,8 +62,7 @@ def end_command(error: Exception) -> None:
         raise error
     summary = f"cannot write standard output ({error.strerror})"
     remedy = "Redirect it to a disk with free space."
-    problem = Diagnostic("unwritable-output", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.ERROR)
-    raise DiagnosticError(problem) from None
+    raise failure("unwritable-output", summary, remedy=remedy, exit_code=ExitCode.ERROR) from None
 
 
 def encodable(text: str, encoding: str) -> str:

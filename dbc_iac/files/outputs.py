@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.files.reading import leads_out
 from dbc_iac.files.writing import OWNER_ONLY, check_creatable, write_new
 
@@ -19,7 +19,7 @@ def writing() -> Iterator[None]:
     except OSError as error:
         summary = f"cannot write {error.filename or 'the file'} ({error.strerror})"
         remedy = "Choose another path, or change its permissions."
-        raise DiagnosticError(Diagnostic("unwritable-file", Severity.ERROR, summary, remedy=remedy)) from None
+        raise failure("unwritable-file", summary, remedy=remedy) from None
 
 
 def check_folder(folder: Path, root: Path) -> None:
@@ -53,4 +53,4 @@ def refuse_link_out(path: Path, root: Path) -> None:
     if leads_out(path, root):
         summary = f"a link leads {path} out of the project"
         remedy = "Remove the link, or name the file that it leads to."
-        raise DiagnosticError(Diagnostic("outside-project", Severity.ERROR, summary, remedy=remedy))
+        raise failure("outside-project", summary, remedy=remedy)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.diagnostics import REPORT, DiagnosticError, SourceRange, failure
 from dbc_iac.manifest.yaml import read_yaml
 
 _OPENS = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
@@ -45,7 +45,7 @@ def formatted(text: str, file: str) -> str:
     if not same:
         where = SourceRange(file, 1, 1, 1, 1)
         summary = "cannot format the file without changing its meaning; left unchanged"
-        raise DiagnosticError(Diagnostic("not-formatted", Severity.ERROR, summary, remedy=REPORT, source=where))
+        raise failure("not-formatted", summary, remedy=REPORT, source=where)
     return tidy.replace("\n", "\r\n") if first and first[0] == "\r\n" else tidy
 
 

@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.patterns import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange, failure
 from dbc_iac.files.reading import read_file
 from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.trust import refuse_untrusted
@@ -264,6 +264,4 @@ def _value(text: str) -> str:
 
 
 def _missing(summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(
-        Diagnostic(MISSING, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.CONFIGURATION)
-    )
+    return failure(MISSING, summary, remedy=remedy, exit_code=ExitCode.CONFIGURATION)

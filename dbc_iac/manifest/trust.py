@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 
 UNTRUSTED = "DBC_IAC_UNTRUSTED"
 
@@ -18,13 +18,10 @@ def refuse_untrusted(environ: Mapping[str, str], *action: object) -> None:
     """Require a trusted project. `action`: its words, such as `read a secret`. Raises DiagnosticError."""
     if environ.get(UNTRUSTED, "").lower() not in {"", "0", "false"}:
         what = " ".join(map(str, action))
-        raise DiagnosticError(
-            Diagnostic(
-                "untrusted",
-                Severity.ERROR,
-                f"an untrusted project may not {what}",
-                f"--no-exec or {UNTRUSTED} is set: no programs, no secrets, no network.",
-                "Use `validate` or `plan --refresh=false`, or review the project and run it without --no-exec.",
-                exit_code=ExitCode.REFUSED,
-            )
+        raise failure(
+            "untrusted",
+            f"an untrusted project may not {what}",
+            f"--no-exec or {UNTRUSTED} is set: no programs, no secrets, no network.",
+            "Use `validate` or `plan --refresh=false`, or review the project and run it without --no-exec.",
+            exit_code=ExitCode.REFUSED,
         )

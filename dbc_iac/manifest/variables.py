@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange, failure
 from dbc_iac.files.reading import file_problem, read_given, read_inside
 from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
 from dbc_iac.manifest.source_map import SourceMap
@@ -109,14 +109,11 @@ def _from_file(file: VariableFile, texts: dict[str, str]) -> list[Setting]:
             ]
         else:
             place = document.marks.value(())
-            raise DiagnosticError(
-                Diagnostic(
-                    "variable-file",
-                    Severity.ERROR,
-                    f"{path} is not a mapping from name to value",
-                    remedy="Write one `name: value` per line.",
-                    source=place,
-                )
+            raise failure(
+                "variable-file",
+                f"{path} is not a mapping from name to value",
+                remedy="Write one `name: value` per line.",
+                source=place,
             )
     return result
 

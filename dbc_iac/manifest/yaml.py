@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange, failure
 from dbc_iac.manifest.numbers import IntegerText, NumberText
 from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.yaml_advice import advice
@@ -133,9 +133,7 @@ def _decoded(data: bytes, file: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         where = SourceRange(file, line, column, line, column + 1)
-        raise DiagnosticError(
-            Diagnostic("not-utf8", Severity.ERROR, "the file is not UTF-8", remedy="Save it as UTF-8.", source=where)
-        ) from None
+        raise failure("not-utf8", "the file is not UTF-8", remedy="Save it as UTF-8.", source=where) from None
 
 
 def _too_deep(file: str, source: SourceRange | None) -> Diagnostic:

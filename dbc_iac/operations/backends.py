@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.files.reading import leads_out, real_path
 from dbc_iac.manifest.project import StateSpec
 from dbc_iac.manifest.secrets import AS_PASSWORD, IN_A_HEADER, SecretResolver
@@ -23,11 +23,11 @@ def backend_of(project: Project, spec: StateSpec, stack: str) -> Backend:
     directory, runtime = project.directory, project.runtime
     if spec.backend == "local":
         if leads_out(directory / spec.path, directory):
-            raise _problem(
+            raise failure(
                 "outside-project",
                 f"state.path: a link leads {spec.path} out of the project",
-                "Set `state.path` to the real path, or remove the link.",
-                ExitCode.CONFIGURATION,
+                remedy="Set `state.path` to the real path, or remove the link.",
+                exit_code=ExitCode.CONFIGURATION,
             )
         if not real_path(directory / spec.path).is_relative_to(real_path(directory)):
             refuse_untrusted(runtime.environ, "keep its state outside the project")
@@ -36,16 +36,16 @@ def backend_of(project: Project, spec: StateSpec, stack: str) -> Backend:
     try:
         return _REMOTE[spec.backend](spec, runtime, project.resolver, stack)
     except ImportError as error:
-        raise _problem(
+        raise failure(
             "missing-extra",
             f"backend {spec.backend} needs the package {error.name}",
-            f"Install it with: pip install 'dbc-iac[{spec.backend}]'",
-            ExitCode.ERROR,
+            remedy=f"Install it with: pip install 'dbc-iac[{spec.backend}]'",
+            exit_code=ExitCode.ERROR,
         ) from None
     except OSError as error:
         summary = f"invalid `state` in the project file: {error.strerror}"
-        raise _problem(
-            "invalid-backend", summary, "Correct it as docs/state.md shows.", ExitCode.CONFIGURATION
+        raise failure(
+            "invalid-backend", summary, remedy="Correct it as docs/state.md shows.", exit_code=ExitCode.CONFIGURATION
         ) from None
 
 
@@ -91,7 +91,3 @@ _REMOTE: dict[str, Callable[[StateSpec, Runtime, SecretResolver, str], Backend]]
 
 def _tokens(runtime: Runtime) -> Callable[[], str]:
     return lambda: runtime.uuid().hex
-
-
-def _problem(code: str, summary: str, remedy: str, exit_code: ExitCode) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure
 from dbc_iac.files.outputs import writing
 from dbc_iac.files.writing import write_new
 from dbc_iac.state import State
@@ -65,15 +65,12 @@ Keys = Callable[[], "Keyring | None"]
 def opened_here(content: bytes, place: str, keys: Keys) -> bytes:
     """The content of a file to act on, which is encrypted if the project encrypts. Raises DiagnosticError."""
     if not is_sealed(content) and keys() is not None:
-        raise DiagnosticError(
-            Diagnostic(
-                "file-in-the-clear",
-                Severity.ERROR,
-                f"{place} is not encrypted",
-                "The project encrypts its files. Anybody could have written this one.",
-                "Give a file that was written with the keys of the project.",
-                exit_code=ExitCode.REFUSED,
-            )
+        raise failure(
+            "file-in-the-clear",
+            f"{place} is not encrypted",
+            "The project encrypts its files. Anybody could have written this one.",
+            "Give a file that was written with the keys of the project.",
+            exit_code=ExitCode.REFUSED,
         )
     return opened(content, place, keys)
 

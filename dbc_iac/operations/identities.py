@@ -23,7 +23,7 @@ from dbc_iac.api.auth.sessions import SessionStore, cache_directory
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.api.transport import ClientNode
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
 from dbc_iac.json import load_json
 from dbc_iac.kinds import Inventory
@@ -111,15 +111,12 @@ class Identities:
                 return ClientNode(
                     route.name, route.url, transport=self._runtime.transport(route.name), insecure_http=insecure
                 )
-        raise DiagnosticError(
-            Diagnostic(
-                "untrusted-route",
-                Severity.ERROR,
-                f"the URL of {route.name} is in no manifest",
-                f"Only the state or the plan file has {route.url[:40]}. A request to it would reveal a signature.",
-                "Add the BareMetalManager with its `url` to the manifests.",
-                exit_code=ExitCode.REFUSED,
-            )
+        raise failure(
+            "untrusted-route",
+            f"the URL of {route.name} is in no manifest",
+            f"Only the state or the plan file has {route.url[:40]}. A request to it would reveal a signature.",
+            "Add the BareMetalManager with its `url` to the manifests.",
+            exit_code=ExitCode.REFUSED,
         )
 
     async def _prepare(self, name: str, route: Route) -> None:

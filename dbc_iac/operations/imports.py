@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import Diagnostic, failure
 from dbc_iac.files.outputs import check_folder, write_new_files
 from dbc_iac.importing.bind import OtherStacks, adopt
 from dbc_iac.importing.discover import MAY_BE_TAKEN, Findings, UnmanagedObject, find_unbound
@@ -91,10 +91,10 @@ def import_all(
         again = reload()
         missing = sorted(a for a in documents if a not in again.inventory.resources)
         if missing:
-            raise _problem(
+            raise failure(
                 "not-in-globs",
                 f"`manifests` of the project file does not include {folder}",
-                "Add the folder to `manifests`, remove the new files, and import again.",
+                remedy="Add the folder to `manifests`, remove the new files, and import again.",
             )
         again.check().raise_errors()
         ids = {address: found.id for address, found in documents.items()}
@@ -114,9 +114,5 @@ def _has_parent(one: UnmanagedObject, findings: Findings, before: State) -> bool
 def _write_new(project: Project, folder: Path, files: Mapping[str, str]) -> None:
     existing = [name for name in files if os.path.lexists(folder / name)]
     if existing:
-        raise _problem("exists", f"{folder / existing[0]} already exists", "Name another folder with --generate.")
+        raise failure("exists", f"{folder / existing[0]} already exists", remedy="Name another folder with --generate.")
     write_new_files({folder / name: text for name, text in files.items()}, project.directory)
-
-
-def _problem(code: str, summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))

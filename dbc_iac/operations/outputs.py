@@ -10,7 +10,7 @@ from typing import Any
 
 from dbc_iac.address import Address
 from dbc_iac.api.responses import VmDetails
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.current_route import route_to
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
@@ -31,8 +31,7 @@ def output_templates(project: Project, name: str | None) -> Mapping[str, str]:
         return outputs
     if name not in outputs:
         known = ", ".join(sorted(outputs)) or "none"
-        problem = Diagnostic("unknown-output", Severity.ERROR, f"unknown output {name}", remedy=f"Use one of: {known}.")
-        raise DiagnosticError(problem)
+        raise failure("unknown-output", f"unknown output {name}", remedy=f"Use one of: {known}.")
     return {name: outputs[name]}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.files.outputs import writing
 from dbc_iac.files.reading import read_given
 from dbc_iac.files.writing import write_new, write_whole
@@ -72,7 +72,7 @@ def _read(file: Path, code: str) -> bytes:
         return read_given(file)
     except OSError as error:
         summary, remedy = f"cannot read {file} ({error.strerror})", "Correct the path or the permissions of the file."
-        raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy)) from None
+        raise failure(code, summary, remedy=remedy) from None
 
 
 def new_signing_key(file: Path) -> str:
@@ -111,7 +111,7 @@ def _state(file: Path, keys: Keys) -> State | None:
         return None  # signed
     summary = f"{file} is neither a plan nor a state"
     remedy = "Give a complete file of `plan -o`, of `state pull -o`, or of an apply."
-    raise DiagnosticError(Diagnostic("not-a-plan-or-state", Severity.ERROR, summary, remedy=remedy))
+    raise failure("not-a-plan-or-state", summary, remedy=remedy)
 
 
 def _json(content: bytes) -> Any:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, SettingError
 from dbc_iac.api.patterns import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.files.reading import read_file, read_given, real_path
 from dbc_iac.json import load_json
 from dbc_iac.manifest.trust import refuse_untrusted
@@ -42,15 +42,17 @@ class Forge:
             ours = isinstance(error, SettingError)
             code = ExitCode.CONFIGURATION if ours else ExitCode.ERROR
             remedy = "Correct that setting." if ours else "Run the job again."
-            raise _problem("comment-failed", f"cannot write the comment: the server {error}", remedy, code) from None
+            raise failure(
+                "comment-failed", f"cannot write the comment: the server {error}", remedy=remedy, exit_code=code
+            ) from None
         if reply.success:
             return reply.json()
         right = reply.status in {401, 403, 404}
-        raise _problem(
+        raise failure(
             "comment-failed",
             f"the comment was refused: HTTP {reply.status}",
-            "Let the token write comments (`dbc-iac comment --help`)." if right else "Run the job again.",
-            ExitCode.AUTHORISATION if right else ExitCode.ERROR,
+            remedy="Let the token write comments (`dbc-iac comment --help`)." if right else "Run the job again.",
+            exit_code=ExitCode.AUTHORISATION if right else ExitCode.ERROR,
         )
 
 
@@ -84,7 +86,7 @@ def put_comment(directory: Path, environment: str, stack: str, environ: Mapping[
         text = read_given(file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise _problem("unreadable-file", f"cannot read {file} ({why})", "") from None
+        raise failure("unreadable-file", f"cannot read {file} ({why})") from None
     return _put(thread, marker, f"{marker}\n{text.rstrip()}\n\n{thread.made_for}\n")
 
 
@@ -99,7 +101,7 @@ def _github(environ: Mapping[str, str]) -> Thread:
     request = _event(Path(_needed(environ, "GITHUB_EVENT_PATH"))).get("pull_request") or {}
     number = request.get("number")
     if not isinstance(number, int):
-        raise _problem("no-request", "this CI job is not for a pull request", "Run it on pull_request events.")
+        raise failure("no-request", "this CI job is not for a pull request", remedy="Run it on pull_request events.")
     repository = _needed(environ, "GITHUB_REPOSITORY")
     issues = f"{environ.get('GITHUB_API_URL', 'https://api.github.com')}/repos/{repository}/issues"
     run = f"{environ.get('GITHUB_SERVER_URL', '')}/{repository}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}"
@@ -123,7 +125,7 @@ def _github(environ: Mapping[str, str]) -> Thread:
 
 def _gitlab(environ: Mapping[str, str]) -> Thread:
     if not environ.get("GITLAB_CI"):
-        raise _problem("no-ci", "not a job of GitHub Actions or GitLab CI", "Run this command in CI.")
+        raise failure("no-ci", "not a job of GitHub Actions or GitLab CI", remedy="Run this command in CI.")
     token, api = _token(environ, "GITLAB_TOKEN"), _needed(environ, "CI_API_V4_URL")
     request = _needed(environ, "CI_MERGE_REQUEST_IID")
     notes = f"{api}/projects/{_needed(environ, 'CI_PROJECT_ID')}/merge_requests/{request}/notes"
@@ -150,13 +152,13 @@ def _event(file: Path) -> dict[str, Any]:
         event = None
     if not isinstance(event, dict):
         summary = f"cannot read {file}, named by GITHUB_EVENT_PATH, as JSON"
-        raise _problem("no-ci", summary, "Mount the runner's files into the container of the job.")
+        raise failure("no-ci", summary, remedy="Mount the runner's files into the container of the job.")
     return event
 
 
 def _needed(environ: Mapping[str, str], name: str) -> str:
     if not environ.get(name):
-        raise _problem("no-ci", f"environment variable {name} is not set", f"Set {name} for the job.")
+        raise failure("no-ci", f"environment variable {name} is not set", remedy=f"Set {name} for the job.")
     return environ[name]
 
 
@@ -164,7 +166,9 @@ def _token(environ: Mapping[str, str], name: str) -> str:
     token = _needed(environ, name)
     if not re.fullmatch(HEADER_VALUE, token):
         summary = f"environment variable {name} cannot be sent in a header"
-        raise _problem("unsafe-secret", summary, "Remove line breaks and characters that are not printable ASCII.")
+        raise failure(
+            "unsafe-secret", summary, remedy="Remove line breaks and characters that are not printable ASCII."
+        )
     return token
 
 
@@ -180,7 +184,9 @@ def _put(thread: Thread, marker: str, body: str) -> str:
         return "updated"
     except (ValueError, LookupError, TypeError, AttributeError):
         summary = "unexpected answer to the comment request"
-        raise _problem("comment-failed", summary, "Check the API URL of the job.", ExitCode.ERROR) from None
+        raise failure(
+            "comment-failed", summary, remedy="Check the API URL of the job.", exit_code=ExitCode.ERROR
+        ) from None
 
 
 def _own_comment(forge: Forge, thread: Thread, marker: str, me: str) -> int | None:
@@ -195,7 +201,3 @@ def _own_comment(forge: Forge, thread: Thread, marker: str, me: str) -> int | No
         if len(found) < 100:
             break
     return None
-
-
-def _problem(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.CONFIGURATION) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=exit_code))

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from dbc_iac.apply import ApplyOptions, Event, Report
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure
 from dbc_iac.operations.apply import Observer, apply_plan, close_pending
 from dbc_iac.operations.checks import check_plan
 from dbc_iac.operations.plan import PlanToApply, plan_now
@@ -51,8 +51,7 @@ def apply_reviewed(
     """Apply a plan that was made earlier, if nothing has changed since. Raises DiagnosticError."""
     if plan.options.get("offline"):
         summary = "cannot apply a plan that was made from the state alone"
-        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, remedy="Plan with PlanOptions(offline=False).")
-        raise DiagnosticError(problem)
+        raise failure("plan-not-fresh", summary, remedy="Plan with PlanOptions(offline=False).")
     observer = Observer() if on_event is None else _Callback(project, on_event)
     with project.locked("apply", lock_timeout):
         to_apply = continue_plan(project, plan)
@@ -90,15 +89,12 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     if reviewed.digest in {interrupted, state.unfinished_plan}:
         return _remainder(project, reviewed)
     if interrupted:
-        raise DiagnosticError(
-            Diagnostic(
-                "plan-stale",
-                Severity.ERROR,
-                "the plan is stale: an apply of another plan was interrupted",
-                "The changes of that apply are in the journal only; this plan was made without them.",
-                "Apply the interrupted plan again, or run `dbc-iac plan -o FILE` again.",
-                exit_code=ExitCode.REFUSED,
-            )
+        raise failure(
+            "plan-stale",
+            "the plan is stale: an apply of another plan was interrupted",
+            "The changes of that apply are in the journal only; this plan was made without them.",
+            "Apply the interrupted plan again, or run `dbc-iac plan -o FILE` again.",
+            exit_code=ExitCode.REFUSED,
         )
     project.work(partial(check_staleness, reviewed), state)
     # Its warnings are found again.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dbc_iac.api.auth.keys import Sr25519Key
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.files.outputs import write_new_files, writing
 from dbc_iac.files.reading import read_inside, real_path
 from dbc_iac.files.writing import write_whole
@@ -28,7 +28,7 @@ def write_project(directory: Path, name: str, ci: str | None) -> dict[str, str]:
     """
     if name and not NAME.fullmatch(name):
         remedy = f"Use --name {close_name(name) or 'project'}."
-        raise DiagnosticError(Diagnostic("invalid-name", Severity.ERROR, f"--name: {NAME_EXPECTED}", remedy=remedy))
+        raise failure("invalid-name", f"--name: {NAME_EXPECTED}", remedy=remedy)
     default = close_name(real_path(directory).name)
     published = contracts()
     seed, node = random.token_hex(32), random.token_hex(32)
@@ -55,7 +55,7 @@ def _write(directory: Path, files: dict[str, str]) -> None:
         summary = f"{existing[0]} already exists" if len(existing) == 1 else f"{len(existing)} files already exist"
         detail = "" if len(existing) == 1 else f"They are {', '.join(existing)}."
         remedy = "Use -C with an empty directory, or remove the existing files."
-        raise DiagnosticError(Diagnostic("project-exists", Severity.ERROR, summary, detail, remedy))
+        raise failure("project-exists", summary, detail, remedy)
     new = {directory / p: text for p, text in files.items() if p != ".gitignore" or not rules}
     write_new_files(new, directory, {directory / SEED})
     if rules and ".gitignore" in files:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from dbc_iac.api.responses import VmDetails
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 
@@ -36,4 +36,4 @@ def ssh_line(label: str, vm: VmDetails, account: str, arguments: Sequence[str]) 
 
 
 def _problem(summary: str, detail: str = "", remedy: str = "") -> DiagnosticError:
-    return DiagnosticError(Diagnostic("no-ssh", Severity.ERROR, summary, detail, remedy, exit_code=ExitCode.ERROR))
+    return failure("no-ssh", summary, detail, remedy, exit_code=ExitCode.ERROR)

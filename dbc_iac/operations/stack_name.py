@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, SourceRange
+from dbc_iac.diagnostics import DiagnosticError, SourceRange, failure
 from dbc_iac.manifest.header import STACK_NAME
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def check_stack_name(name: str) -> None:
     if not STACK_NAME.fullmatch(name):
         summary = f"invalid stack name {name[:44]!r}"
         remedy = "Use --stack with at most 42 letters, digits, _ and -, beginning with a letter or digit."
-        raise DiagnosticError(Diagnostic("stack-name", Severity.ERROR, summary, remedy=remedy))
+        raise failure("stack-name", summary, remedy=remedy)
 
 
 def stack_of(
@@ -45,4 +45,4 @@ def stack_of(
 
 def _refused(summary: str, remedy: str, place: SourceRange | None) -> DiagnosticError:
     detail = "With the values of another environment, a plan would change or delete its resources."
-    return DiagnosticError(Diagnostic("stack-of-environment", Severity.ERROR, summary, detail, remedy, place))
+    return failure("stack-of-environment", summary, detail, remedy, place)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity, failure
 from dbc_iac.plan import Action, Plan
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 from dbc_iac.state.backends.backend import code_of
@@ -31,15 +31,12 @@ def list_stacks(project: Project) -> tuple[list[StackSummary], Diagnostics]:
     """The stacks of the project that have a state, and problems of unreadable ones. Raises DiagnosticError."""
     names = _names(project)
     if names is None:
-        raise DiagnosticError(
-            Diagnostic(
-                "not-listed",
-                Severity.ERROR,
-                f"cannot list the stacks of {project.store.backend.place}",
-                "Terraform's HTTP protocol has no request for it.",
-                "Name each stack with --stack.",
-                exit_code=ExitCode.ERROR,
-            )
+        raise failure(
+            "not-listed",
+            f"cannot list the stacks of {project.store.backend.place}",
+            "Terraform's HTTP protocol has no request for it.",
+            "Name each stack with --stack.",
+            exit_code=ExitCode.ERROR,
         )
     found: list[StackSummary] = []
     problems = Diagnostics()
@@ -106,9 +103,7 @@ def _names(project: Project) -> list[str] | None:
         return project.store.backend.stacks()
     except OSError as error:
         summary = f"cannot list the stacks of {project.store.backend.place} ({error.strerror})"
-        raise DiagnosticError(
-            Diagnostic("state-unreadable", Severity.ERROR, summary, exit_code=code_of(error))
-        ) from None
+        raise failure("state-unreadable", summary, exit_code=code_of(error)) from None
 
 
 def _state(project: Project, stack: str) -> State | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from dbc_iac.address import Address, close_address
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.files.reading import read_given
 from dbc_iac.importing.rebuild import Rebuilt, rebuild
 from dbc_iac.manifest.project import StateSpec
@@ -35,14 +35,11 @@ def binding_of(project: Project, address: str) -> Binding:
         return _binding(state, address)
     if len(named) == 1:
         return state.bindings[named[0]]
-    raise DiagnosticError(
-        Diagnostic(
-            "ambiguous-name",
-            Severity.ERROR,
-            f"{len(named)} resources have the name {address[:40]}",
-            f"They are {some(sorted(named))}.",
-            "Use one of these addresses.",
-        )
+    raise failure(
+        "ambiguous-name",
+        f"{len(named)} resources have the name {address[:40]}",
+        f"They are {some(sorted(named))}.",
+        "Use one of these addresses.",
     )
 
 
@@ -50,7 +47,7 @@ def _binding(state: State, address: str) -> Binding:
     if address not in state.bindings:
         close = close_address(address, state.bindings)
         remedy = f"Did you mean {close}?" if close else "Run `dbc-iac state list` for the addresses."
-        raise _problem("not-in-state", f"{address} is not in the state", remedy)
+        raise failure("not-in-state", f"{address} is not in the state", remedy=remedy)
     return state.bindings[address]
 
 
@@ -69,7 +66,7 @@ def remove(project: Project, addresses: Collection[str], approve: Approve) -> No
             children = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
             if children:
                 remedy = f"Add {children[0]} to the command."
-                raise _problem("has-dependents", f"{children[0]} depends on {address}", remedy)
+                raise failure("has-dependents", f"{children[0]} depends on {address}", remedy=remedy)
         approve(f"Remove {', '.join(addresses)} from the state?")
         for address in addresses:
             state = state.without_binding(address)
@@ -110,18 +107,29 @@ def migrate(project: Project, source: str, target: str) -> tuple[str, str, State
     """
     old, new = (_store(project, name) for name in (source, target))
     if old.backend.place == new.backend.place:
-        raise _refused("same-backend", f"FROM and TO are the same backend: {old.backend.place}", "Name two backends.")
+        raise failure(
+            "same-backend",
+            f"FROM and TO are the same backend: {old.backend.place}",
+            remedy="Name two backends.",
+            exit_code=ExitCode.REFUSED,
+        )
     holder = owner(project.runtime.environ, "state migrate", project.runtime.now())
     name, uid = project.loaded.name, project.loaded.project.uid
     with old.locked(holder), new.locked(holder):
         state, existing = old.look(project=name, uid=uid), new.look(project=name, uid=uid)
         if state is None:
-            raise _refused("no-state", f"there is no state at {old.backend.place}", "Correct FROM or --stack.")
+            raise failure(
+                "no-state",
+                f"there is no state at {old.backend.place}",
+                remedy="Correct FROM or --stack.",
+                exit_code=ExitCode.REFUSED,
+            )
         if existing is not None:
-            raise _refused(
+            raise failure(
                 "not-empty",
                 f"{new.backend.place} already has a state, with serial {existing.serial}",
-                "Choose an empty backend as TO.",
+                remedy="Choose an empty backend as TO.",
+                exit_code=ExitCode.REFUSED,
             )
         new.begin(state)
     return old.backend.place, new.backend.place, state
@@ -134,11 +142,15 @@ def _store(project: Project, name: str) -> Store:
     try:
         content = read_given(Path(name), MAX_BYTES)
     except OSError as error:
-        raise _refused("invalid-backend", f"cannot read {name} ({error.strerror})", remedy) from None
+        raise failure(
+            "invalid-backend", f"cannot read {name} ({error.strerror})", remedy=remedy, exit_code=ExitCode.REFUSED
+        ) from None
     project.sources[name] = content.decode("utf-8", "replace")
     documents, problems = read_yaml(content, name), Diagnostics()
     if len(documents) != 1 or not isinstance(written := documents[0].value, dict):
-        raise _refused("invalid-backend", f"{name} is not the description of a backend", remedy)
+        raise failure(
+            "invalid-backend", f"{name} is not the description of a backend", remedy=remedy, exit_code=ExitCode.REFUSED
+        )
     at = ("state",) if "state" in written else ()
     spec = parse(StateSpec, written.get("state", written), documents[0].marks, at, problems)
     if spec is None:
@@ -157,23 +169,19 @@ def unlock(project: Project, approve: Approve) -> Mapping[str, object] | None:
         if holder is None:
             return None
         if backend.lease is None:
-            raise DiagnosticError(
-                Diagnostic(
-                    "lock-of-a-process",
-                    Severity.ERROR,
-                    f"the lock of {backend.place} is held by a process",
-                    "It is released when that process ends.",
-                    f"End process {holder.get('pid') or ''}".rstrip() + ".",
-                    exit_code=ExitCode.LOCKED,
-                )
+            raise failure(
+                "lock-of-a-process",
+                f"the lock of {backend.place} is held by a process",
+                "It is released when that process ends.",
+                f"End process {holder.get('pid') or ''}".rstrip() + ".",
+                exit_code=ExitCode.LOCKED,
             )
         approve(f"Break the lock of {holder_text(holder)}?")
         backend.break_lock()
     except OSError as error:
         summary = f"cannot reach {backend.place} ({error.strerror})"
         remedy = "Check the network and `state` in the project file."
-        problem = Diagnostic("state-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
-        raise DiagnosticError(problem) from None
+        raise failure("state-unreadable", summary, remedy=remedy, exit_code=code_of(error)) from None
     return holder
 
 
@@ -186,25 +194,19 @@ def rewrite(project: Project, writes: Writes) -> bool:
     """Encrypt, decrypt, or re-encrypt the state. False if it was so already. Raises DiagnosticError."""
     keys = project.keyring
     if keys is None:
-        raise _problem("no-encryption", "the project file has no `encryption`", "Add `encryption` with a key.")
+        raise failure("no-encryption", "the project file has no `encryption`", remedy="Add `encryption` with a key.")
     inner = backend_of(project, project.loaded.project.state, project.stack)
     backend = EncryptedBackend(inner, keys, project.stack, writes)
     store = project.store = Store(backend, project.stack)
     with project.locked("state"):
         state = store.look(project=project.loaded.name, uid=project.loaded.project.uid)
         if state is None:
-            raise _problem("no-state", f"there is no state at {store.backend.place}", "Run `dbc-iac apply` first.")
+            raise failure(
+                "no-state", f"there is no state at {store.backend.place}", remedy="Run `dbc-iac apply` first."
+            )
         if writes is not Writes.NEW_KEY and backend.is_sealed == (writes is Writes.FIRST):
             backend.clear_stale()
             return False
         refuse_errored_state(project, state.serial)
         store.commit(state)
     return True
-
-
-def _problem(code: str, summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy))
-
-
-def _refused(code: str, summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED))

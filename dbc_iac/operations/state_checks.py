@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.kinds import models
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_id, unusable_route
@@ -24,16 +24,13 @@ def check_identities(plan: Plan, known: Container[str]) -> None:
     for change in plan.pending:
         name = Route.from_json(change.placement.route).identity
         if name not in known:
-            raise DiagnosticError(
-                Diagnostic(
-                    "plan-stale",
-                    Severity.ERROR,
-                    f"the plan is stale: unknown identity {name}",
-                    f"{change.address} uses it.",
-                    "Add the identity to the project file, or run `dbc-iac plan -o FILE` again.",
-                    address=change.address,
-                    exit_code=ExitCode.REFUSED,
-                )
+            raise failure(
+                "plan-stale",
+                f"the plan is stale: unknown identity {name}",
+                f"{change.address} uses it.",
+                "Add the identity to the project file, or run `dbc-iac plan -o FILE` again.",
+                address=change.address,
+                exit_code=ExitCode.REFUSED,
             )
 
 

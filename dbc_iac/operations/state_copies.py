@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.files.outputs import writing
 from dbc_iac.files.reading import read_given
 from dbc_iac.files.writing import write_whole
@@ -42,4 +42,4 @@ def _read(file: Path) -> bytes:
         return read_given(file)
     except OSError as error:
         summary = f"cannot read {file} ({error.strerror})"
-        raise DiagnosticError(Diagnostic("not-a-state", Severity.ERROR, summary)) from None
+        raise failure("not-a-state", summary) from None

@@ -21,7 +21,7 @@ from dbc_iac.cli.options import (
 )
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.selection import selection_options
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
 from dbc_iac.plan import PlanOptions
@@ -60,7 +60,7 @@ def command(
         summary = "options that select changes cannot be used with a plan FILE"
         detail = "A plan FILE is applied with the options that it was made with."
         remedy = "Give them to `dbc-iac plan -o FILE`."
-        raise DiagnosticError(Diagnostic("plan-is-made", Severity.ERROR, summary, detail, remedy))
+        raise failure("plan-is-made", summary, detail, remedy)
     project = app.project()
     check_outputs(app, {**output.files, **arguments.files}, project.loaded, (file, reviewed))
     with project.locked("apply", lock_timeout):

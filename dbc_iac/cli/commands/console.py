@@ -10,7 +10,7 @@ import click
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import json_option
 from dbc_iac.cli.runtime import standard_input
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.operations.evaluate import expressions_of
 from dbc_iac.views.text.fields import value_text
 
@@ -55,8 +55,7 @@ def _typed(app: App) -> Iterator[str]:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             summary = f"cannot read standard input ({why})"
             remedy = "Pass an expression, or a file with one expression per line: dbc-iac console < FILE."
-            problem = Diagnostic("unreadable-file", Severity.ERROR, summary, remedy=remedy)
-            raise DiagnosticError(problem) from None
+            raise failure("unreadable-file", summary, remedy=remedy) from None
         if line.strip() in {"exit", "quit"}:
             return
         if line.strip():

@@ -9,7 +9,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
 from dbc_iac.cli.output_files import check_outputs, loaded_quietly, write_output
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.operations.graph import manifests_graph
 from dbc_iac.operations.plan_files import read_plan_file
 from dbc_iac.views.graph import Graph, by_machine, dot, mermaid, plan_graph
@@ -48,7 +48,7 @@ def _drawn(graph: Graph, form: str) -> str:
     if not can_lay_out():
         summary = "--format svg needs the package igraph"
         remedy = "Install it with: pip install 'dbc-iac[graph]', or use --format dot."
-        raise DiagnosticError(Diagnostic("extra-missing", Severity.ERROR, summary, remedy=remedy))
+        raise failure("extra-missing", summary, remedy=remedy)
     from dbc_iac.views.html.drawing import svg
 
     return svg(graph)

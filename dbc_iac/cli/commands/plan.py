@@ -19,7 +19,7 @@ from dbc_iac.cli.options import (
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import failure_shown, report_diagnostics, show_plan
 from dbc_iac.cli.selection import selection_options
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.operations.plan import plan_project
 from dbc_iac.operations.state_copies import use_copy
 from dbc_iac.plan import PlanOptions
@@ -74,8 +74,7 @@ def command(
     if file is not None and not refresh:
         summary = "cannot write a plan file with --refresh=false"
         detail = "Such a plan is made from the state alone, and must not be applied."
-        problem = Diagnostic("plan-not-fresh", Severity.ERROR, summary, detail, "Remove -o or --refresh=false.")
-        raise DiagnosticError(problem)
+        raise failure("plan-not-fresh", summary, detail, "Remove -o or --refresh=false.")
     if file is not None:
         from dbc_iac.operations.plan_files import signing_key, write_plan_file
 

@@ -15,7 +15,7 @@ from dbc_iac.apply.poller import Poller
 from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import confirm
 from dbc_iac.cli.failures import unsafe_value
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity, failure
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext
@@ -57,12 +57,7 @@ class Console:
         """Channel to a target with the credentials of its identity. Raises DiagnosticError."""
         if not route.identity:
             known = ", ".join(self.project.loaded.project.identities)
-            raise DiagnosticError(
-                Diagnostic(
-                    "identity", Severity.ERROR, f"no identity for {route.name}",
-                    remedy=f"Use --identity with one of: {known}.",
-                )
-            )  # fmt: skip
+            raise failure("identity", f"no identity for {route.name}", remedy=f"Use --identity with one of: {known}.")
         return self.project.identities.channel(self.connections, route)
 
     def public(self, route: Route) -> Channel:

@@ -20,7 +20,7 @@ from dbc_iac.cli.ops.options import timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option, yes_option
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
@@ -125,13 +125,11 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
     if not image_server and len(known) == 1:
         image_server = known[0]
     if image_server not in known:
-        raise DiagnosticError(
-            Diagnostic(
-                "unknown-image-server", Severity.ERROR,
-                f"unknown image server {image_server}" if image_server else "no image server given",
-                remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
-            )
-        )  # fmt: skip
+        raise failure(
+            "unknown-image-server",
+            f"unknown image server {image_server}" if image_server else "no image server given",
+            remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
+        )
     return Transfer(file, route, image_server, document.address if document is not None else "")
 
 

@@ -12,7 +12,7 @@ import click
 
 from dbc_iac.address import Address
 from dbc_iac.cli.ops.console import Console
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.kinds.current_route import current_route
 from dbc_iac.kinds.framework.cached_reader import Known
 from dbc_iac.kinds.framework.kind import kind_of
@@ -159,7 +159,7 @@ def unknown(what: str, name: str, known: Any, remedy: str) -> DiagnosticError:
     near = get_close_matches(name.rpartition("/")[2], [*known], 1)
     summary = f"there is no {what} {name}" if name else f"no {what} given, and the project does not have exactly one"
     hint = f"Did you mean {near[0]}? " if near else ""
-    return DiagnosticError(Diagnostic("unknown-name", Severity.ERROR, summary, remedy=hint + remedy))
+    return failure("unknown-name", summary, remedy=hint + remedy)
 
 
 def _names(console: Console, kind: str) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused, Unknown
 from dbc_iac.cli.ops.console import Console
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus
 from dbc_iac.plan.decide.unreadable import remedy_of
 
@@ -70,7 +70,7 @@ def outcome_unknown(outcome: Unknown, what: str, look: str) -> DiagnosticError:
 def failed(
     code: str, summary: str, detail: str = "", remedy: str = "", exit_code: ExitCode = ExitCode.ERROR
 ) -> DiagnosticError:
-    return DiagnosticError(Diagnostic(code, Severity.ERROR, summary, detail, remedy, exit_code=exit_code))
+    return failure(code, summary, detail, remedy, exit_code=exit_code)
 
 
 def _refused(refused: Refused, summary: str, detail: str) -> DiagnosticError:

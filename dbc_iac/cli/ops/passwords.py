@@ -9,7 +9,7 @@ import click
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.files.reading import read_given
 from dbc_iac.manifest.secrets import read_secret
 
@@ -36,9 +36,7 @@ def secret_from_options(app: App, variable: str, file: str) -> SecretText:
     if not app.runtime.environ.get(variable):
         what = "empty" if variable in app.runtime.environ else "not set"
         summary = f"environment variable {variable} is {what}"
-        raise DiagnosticError(
-            Diagnostic("secret-missing", Severity.ERROR, summary, remedy="Set it, or use another variable.")
-        )
+        raise failure("secret-missing", summary, remedy="Set it, or use another variable.")
     return SecretText(app.runtime.environ[variable])
 
 
@@ -49,12 +47,7 @@ def password_from_options(app: App, variable: str, file: str) -> SecretText:
     if variable or file:
         return secret_from_options(app, variable, file)
     if not app.runtime.terminal:
-        raise DiagnosticError(
-            Diagnostic(
-                "secret-missing",
-                Severity.ERROR,
-                "no terminal to ask for the password",
-                remedy="Use --password-env or --password-file.",
-            )
+        raise failure(
+            "secret-missing", "no terminal to ask for the password", remedy="Use --password-env or --password-file."
         )
     return SecretText(click.prompt("New password", hide_input=True, confirmation_prompt=True, type=str))

@@ -14,7 +14,7 @@ from dbc_iac.cli.commands.controller.access import with_store
 from dbc_iac.cli.options import WholeNumber, fleet_option, json_option
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.text import event_text, problem_lines, run_end, to_json
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.plan.serialization import read_plan
 from dbc_iac.views.text.plan import plan_lines
 
@@ -61,7 +61,7 @@ async def _run(store: Store, number: int) -> RunRecord:
     found = await store.run(number)
     if found is None:
         remedy = "Run `dbc-iac controller history STACK` for its runs."
-        raise DiagnosticError(Diagnostic("unknown-run", Severity.ERROR, f"unknown run {number}", remedy=remedy))
+        raise failure("unknown-run", f"unknown run {number}", remedy=remedy)
     return found
 
 

@@ -10,7 +10,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.commands.controller.requests import request
 from dbc_iac.cli.options import fleet_option, json_option
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 
 if TYPE_CHECKING:
     from dbc_iac.controller.records import StackStatus
@@ -30,7 +30,5 @@ def command(app: App, /, stack: str, fleet: Path) -> None:
 async def _request(store: Store, stack: StackStatus) -> None:
     if stack.suspended:
         summary, remedy = f"{stack.name} is suspended", f"Run `dbc-iac controller resume {stack.name}`."
-        raise DiagnosticError(
-            Diagnostic("suspended", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED)
-        )
+        raise failure("suspended", summary, remedy=remedy, exit_code=ExitCode.REFUSED)
     await store.request(stack)

@@ -11,7 +11,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.extras import require_controller
 from dbc_iac.cli.options import WholeNumber, fleet_option, json_option
 from dbc_iac.controller.fleet import load_fleet
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 
 
 def _data(environ: dict[str, str]) -> Path:
@@ -52,6 +52,6 @@ def command(app: App, /, fleet: Path, workers: int, data: Path | None, listen: s
     except OSError as error:
         summary, remedy = "cannot use the data directory", "Name another directory with --data."
         detail = f"{place}: {error.strerror}."
-        raise DiagnosticError(Diagnostic("data-directory", Severity.ERROR, summary, detail, remedy)) from None
+        raise failure("data-directory", summary, detail, remedy) from None
     options = WorkerOptions(workers, place, notify=app.note, listen=listen)
     app.runtime.run(run_worker(made, app.runtime.environ, options))
