@@ -1,7 +1,7 @@
 """Apply: steps of a plan in order, journalled calls, waits, offline windows, and a report."""
 
-from dbc_iac.apply.executor import Run, run
-from dbc_iac.apply.goal_runner import ApplyOptions
+from dbc_iac.apply.executor import run
+from dbc_iac.apply.goal_runner import ApplyOptions, Run
 from dbc_iac.apply.hook import Hook
 from dbc_iac.apply.journal_writer import JournalWriter, rebound
 from dbc_iac.apply.report import Event, Report

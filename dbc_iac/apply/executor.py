@@ -7,48 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import attrgetter
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.apply.goal_result import GoalResult, Verdict, failed_with
-from dbc_iac.apply.goal_runner import NO_DETAIL, ApplyOptions, GoalRunner
-from dbc_iac.apply.hook import Hook, keeps_on
-from dbc_iac.apply.journal_writer import JournalWriter
+from dbc_iac.apply.goal_runner import GoalRunner, Run
+from dbc_iac.apply.hook import keeps_on
 from dbc_iac.apply.node_gate import NodeGate
 from dbc_iac.apply.offline_window import OfflineWindow
-from dbc_iac.apply.poller import Poller
-from dbc_iac.apply.report import Event, Report
+from dbc_iac.apply.report import Report
 from dbc_iac.apply.status import ApplyStatus, not_started
-from dbc_iac.apply.stop import Stop
 from dbc_iac.apply.vm_restart import TRIES, VmStarter
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.cached_reader import CachedReader, Connect
 from dbc_iac.kinds.framework.capabilities import Host, host
-from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalStatus
+from dbc_iac.kinds.framework.goal import Goal, GoalStatus
 from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.plan.review.step_comparison import executable_steps
 from dbc_iac.plan.schedule.goals import goal_input
 from dbc_iac.plan.schedule.step_builder import StepBuilder, preceding, removal_key
 from dbc_iac.plan.schedule.steps import final_power
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Input of an apply. `connect` opens channels for changes, `secret` resolves a secret by address and field."""
-
-    connect: Connect
-    secret: Callable[[str, str], SecretText | None]
-    journal_writer: JournalWriter
-    emit: Callable[[Event], None]
-    hooks: Mapping[str, Hook] = field(default_factory=dict)
-    choices: ApplyOptions = field(default_factory=ApplyOptions)
-    stop: Stop = field(default_factory=Stop)
 
 
 async def run(plan: Plan, with_: Run) -> Report:
@@ -65,26 +45,15 @@ class _Executor:
         self.run_ = with_
         self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
         self.steps = executable_steps(plan)
-        self.loop = asyncio.get_running_loop()
-        self.began = self.loop.time()
-        self.reader = CachedReader(with_.connect)
-        self.watch = Poller(self.reader)
+        self.runner = GoalRunner(with_, self.changes)
         self.gates: defaultdict[str, NodeGate] = defaultdict(NodeGate)
         self.status = ApplyStatus()
         self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.steps}
         self.broken: dict[str, str] = {}
-        self.runner = GoalRunner(
-            self.reader, self.watch, with_.journal_writer, self._context, self.emit, self.now, self._halted,
-            with_.stop, with_.choices,
-        )  # fmt: skip
         self._starting = asyncio.Lock()
-        self.announced = {k for k, d in self.steps.items() if self._needs_no_creation(d)}
-
-    def now(self) -> float:
-        return self.loop.time() - self.began
-
-    def emit(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
-        self.run_.emit(Event(kind, address, text, self.now(), detail))
+        windows = ((k, preceding(s, self.steps)) for k, s in self.steps.items() if s.kind is StepKind.WINDOW)
+        self.announced = {k for k, before in windows if not any(g.creates for step in before for g in step.goals)}
+        """Offline windows that wait for no creation."""
 
     async def run(self) -> Report:
         for key in self.announced:
@@ -104,7 +73,7 @@ class _Executor:
                 self.status.unstarted[address] = (starter, result)
                 if result.verdict is Verdict.MET:
                     del self.status.unstarted[address]
-                    self.emit("note", address, "runs again")
+                    self.runner.emit("note", address, "runs again")
 
     async def _start_remaining(self) -> None:
         """Retry failed starts for the last time, and report the VMs that stay off."""
@@ -115,12 +84,6 @@ class _Executor:
             del self.status.unstarted[address]
             self.status.powered_off[address] = not_started(explained)
             self._failed(starter.on, replace(explained, text=not_started(explained)))
-
-    def _needs_no_creation(self, step: StepBuilder) -> bool:
-        """Whether a step is an offline window that depends on no creation."""
-        if step.kind is not StepKind.WINDOW:
-            return False
-        return not any(goal.creates for before in preceding(step, self.steps) for goal in before.goals)
 
     def _gate(self, step: StepBuilder) -> NodeGate:
         return self.gates[self.changes[step.address].target]
@@ -133,7 +96,7 @@ class _Executor:
             cause = next((k for k in sorted(step.after) if k in self.broken), None)
             if cause is not None:
                 self._skip(step, f"depends on {self.steps[cause].address}, which {self.broken[cause]}")
-            elif why := self._halted():
+            elif why := self.runner.halted():
                 self._skip(step, why)
             else:
                 await self._run_step(step)
@@ -144,23 +107,17 @@ class _Executor:
                 await self._gate(step).withdraw()
             self.finished[step.key].set()
 
-    def _halted(self) -> str:
-        """Reason to start no more calls; empty if the apply goes on."""
-        if self.run_.journal_writer.unwritten is not None:
-            return "the journal could not be written"
-        return "interrupted" if self.run_.stop.asked else ""
-
     def _skip(self, step: StepBuilder, why: str) -> None:
         """Skip a step. An address is reported once, not for each of its steps."""
         self.broken[step.key] = "was not started"
         addresses = {step.address} if step.kind is StepKind.CHANGE else {g.address for g in step.goals}
         for address in sorted(addresses - self.status.bad):
             self.status.not_started[address] = why
-            self.emit("step-skipped", address, why)
+            self.runner.emit("step-skipped", address, why)
 
     async def _run_step(self, step: StepBuilder) -> None:
         if step.goals:
-            self.emit("step-started", step.address, step.kind.value)
+            self.runner.emit("step-started", step.address, step.kind.value)
         try:
             if step.kind is StepKind.WINDOW:
                 ok = await self._window(step)
@@ -175,7 +132,7 @@ class _Executor:
             self.broken[step.key] = self.status.word(step.address)
             self._report_failures(step)
         elif step.goals:
-            self.emit("step-done", step.address, step.kind.value)
+            self.runner.emit("step-done", step.address, step.kind.value)
 
     def _fail_goals(self, step: StepBuilder, result: GoalResult) -> bool:
         """Record a failure of all goals of a step that have no result yet. Returns False: the step failed."""
@@ -187,7 +144,7 @@ class _Executor:
     def _report_failures(self, step: StepBuilder) -> None:
         """Report the failed addresses of a step; other goals of a window may be met."""
         for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
-            self.emit(self.status.event(address), address, self.status.why(address))
+            self.runner.emit(self.status.event(address), address, self.status.why(address))
 
     async def _goals(self, step: StepBuilder, gate: AsyncExitStack) -> bool:
         """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""
@@ -197,7 +154,7 @@ class _Executor:
             if not old_vm_is_off and (why := await self._hook_veto(goal)):
                 self._failed(goal, GoalResult(Verdict.FAILED, why))
                 return False
-            if goal.power_cycles and (await goal.look(self.reader)).sight is not GoalStatus.MET:
+            if goal.power_cycles and (await goal.look(self.runner.reader)).sight is not GoalStatus.MET:
                 await gate.aclose()
                 await gate.enter_async_context(self._gate(step).window())
             if goal.powers == "on":
@@ -219,7 +176,7 @@ class _Executor:
             done = goal.done_text
             self.status.diagnostics.extend(result.diagnostics)
             if result.text and goal.creates:
-                self.emit("note", goal.address, result.text)
+                self.runner.emit("note", goal.address, result.text)
         if step.key == removal_key(step.address) or change.action in {Action.DELETE, Action.FORGET}:
             await self.run_.journal_writer.unbind(change)
         else:
@@ -230,14 +187,18 @@ class _Executor:
         """Reason of the hook not to power off a VM now; empty if the goal may proceed."""
         hook, change = self.run_.hooks.get(goal.address), self.changes[goal.address]
         kind = kind_of(change.kind)
-        if hook is None or self._halted() or not (goal.powers == "off" or (goal.deletes and isinstance(kind, Host))):
+        if (
+            hook is None
+            or self.runner.halted()
+            or not (goal.powers == "off" or (goal.deletes and isinstance(kind, Host)))
+        ):
             return ""
         off = goal if goal.powers else host(change.kind).power(_as_old(change), to="off")
-        if (await off.look(self.reader)).sight is GoalStatus.MET or (
-            await goal.look(self.reader)
+        if (await off.look(self.runner.reader)).sight is GoalStatus.MET or (
+            await goal.look(self.runner.reader)
         ).sight is GoalStatus.MET:
             return ""
-        return await keeps_on(hook, lambda text: self.emit("note", goal.address, text), self.run_.stop)
+        return await keeps_on(hook, lambda text: self.runner.emit("note", goal.address, text), self.run_.stop)
 
     async def _restore_old_vm(self, change: Change, goal: Goal, result: GoalResult) -> None:
         """Delete a new VM whose creation failed, and start the old one again."""
@@ -257,7 +218,7 @@ class _Executor:
             self.status.powered_off[change.address] = f"the old VM could not be started again: {again.text}"
         elif why := self.status.failed.get(change.address):
             self.status.failed[change.address] = f"{why}; the old VM was started again"
-            self.emit("note", change.address, "the old VM was started again")
+            self.runner.emit("note", change.address, "the old VM was started again")
 
     async def _window(self, step: StepBuilder) -> bool:
         change = self.changes[step.address]
@@ -279,15 +240,6 @@ class _Executor:
             else:
                 await self.run_.journal_writer.settle(touched)
         return ok
-
-    async def _context(self, goal: Goal) -> ActContext:
-        """Channels and secrets of a call. Secrets are read in a thread, since a program may provide them."""
-        found: dict[str, SecretText] = {}
-        for path in self.changes[goal.address].secrets:
-            value = await asyncio.to_thread(self.run_.secret, goal.address, path)
-            if value is not None:
-                found[path] = value
-        return ActContext(self.run_.connect, found)
 
     def _failed(self, goal: Goal, result: GoalResult) -> None:
         if result.verdict is Verdict.WAITING:
@@ -332,8 +284,8 @@ class _Executor:
             diagnostics=tuple(status.diagnostics),
             unknown=tuple(c.address for c in self.plan.changes if c.action is Action.UNKNOWN),
             interrupted=self.run_.stop.asked,
-            seconds=self.now(),
-            calls=self.reader.calls,
+            seconds=self.runner.now(),
+            calls=self.runner.reader.calls,
         )
 
 

@@ -10,20 +10,23 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.refusals import REFUSED
+from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
+from dbc_iac.apply.hook import Hook
 from dbc_iac.apply.journal_writer import JournalWriter
 from dbc_iac.apply.poller import FLOOR, SOON, Poller
+from dbc_iac.apply.report import Event
 from dbc_iac.apply.stop import Stop
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Connect
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
+from dbc_iac.plan.model import Change
 
 TRIES = 6
 """Number of tries of a call that was not sent, was refused for a transient reason, or has an unknown outcome."""
@@ -51,31 +54,55 @@ class ApplyOptions:
     settle: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Input of an apply. `connect` opens channels for changes, `secret` resolves a secret by address and field."""
+
+    connect: Connect
+    secret: Callable[[str, str], SecretText | None]
+    journal_writer: JournalWriter
+    emit: Callable[[Event], None]
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    choices: ApplyOptions = field(default_factory=ApplyOptions)
+    stop: Stop = field(default_factory=Stop)
+
+
 NO_DETAIL: Mapping[str, Json] = {}
-
-
-class Emit(Protocol):
-    """Report an event by its kind, address, text and detail."""
-
-    def __call__(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL, /) -> None: ...
-
-
 Barrier = Callable[[Goal], Awaitable[Proof]]
 
 
-@dataclass(slots=True)
 class GoalRunner:
-    """Achieves goals. `halted` gives the reason why nothing new may be started; empty: it may."""
+    """Achieves the goals of one apply."""
 
-    reader: CachedReader
-    watch: Poller
-    journal_writer: JournalWriter
-    context: Callable[[Goal], Awaitable[ActContext]]
-    emit: Emit
-    now: Callable[[], float]
-    halted: Callable[[], str]
-    stop: Stop = field(default_factory=Stop)
-    choices: ApplyOptions = field(default_factory=ApplyOptions)
+    def __init__(self, with_: Run, changes: Mapping[str, Change]) -> None:
+        self.reader = CachedReader(with_.connect)
+        self.watch = Poller(self.reader)
+        self.journal_writer, self.stop, self.choices = with_.journal_writer, with_.stop, with_.choices
+        self._run, self._changes = with_, changes
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    def now(self) -> float:
+        """Seconds since the start of the apply."""
+        return self._loop.time() - self._began
+
+    def emit(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
+        self._run.emit(Event(kind, address, text, self.now(), detail))
+
+    def halted(self) -> str:
+        """Reason to start no more calls; empty if the apply goes on."""
+        if self.journal_writer.unwritten is not None:
+            return "the journal could not be written"
+        return "interrupted" if self.stop.asked else ""
+
+    async def context(self, goal: Goal) -> ActContext:
+        """Channels and secrets of a call. Secrets are read in a thread, since a program may provide them."""
+        found: dict[str, SecretText] = {}
+        for path in self._changes[goal.address].secrets:
+            value = await asyncio.to_thread(self._run.secret, goal.address, path)
+            if value is not None:
+                found[path] = value
+        return ActContext(self._run.connect, found)
 
     async def achieve(self, goal: Goal, barrier: Barrier | None = None) -> GoalResult:
         """Achieve a goal. `barrier` proves the outcome of a blind call.

@@ -92,7 +92,10 @@ class Files:
         created = not path.exists()
         descriptor = open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
-            whole = self._whole_lines(descriptor)
+            whole = os.fstat(descriptor).st_size
+            if whole and os.pread(descriptor, 1, whole - 1) != b"\n":
+                whole = os.pread(descriptor, whole, 0).rfind(b"\n") + 1
+                self.truncate(descriptor, whole)
             try:
                 self.write(descriptor, line)
                 if sync:
@@ -113,15 +116,6 @@ class Files:
             self.sync(descriptor)
         finally:
             os.close(descriptor)
-
-    def _whole_lines(self, descriptor: int) -> int:
-        """The length of a file in whole lines, to which it is cut."""
-        length = os.fstat(descriptor).st_size
-        if length == 0 or os.pread(descriptor, 1, length - 1) == b"\n":
-            return length
-        whole = os.pread(descriptor, length, 0).rfind(b"\n") + 1
-        self.truncate(descriptor, whole)
-        return whole
 
 
 FILES: Final = Files()

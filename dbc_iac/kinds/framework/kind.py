@@ -97,14 +97,10 @@ class Kind(ABC, Generic[S]):
     def route(self, resource: Resource[S], inventory: Inventory) -> Route:
         """Route to its target. References have been checked."""
 
-    def protected_by_default(self, spec: S) -> bool:
-        """Whether it is protected without a setting in its manifest."""
-        return self.irreplaceable
-
     def protected(self, resource: Resource[S]) -> bool:
         """`preventDestroy` with its default, for plans and imports."""
         setting = resource.spec.lifecycle.prevent_destroy
-        return self.protected_by_default(resource.spec) if setting is None else setting
+        return self.irreplaceable if setting is None else setting
 
     def facts(self, resource: Resource[S], whole_machine: bool | None) -> Facts:
         """Facts that the rules of its fields depend on."""

@@ -62,9 +62,10 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
     def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:
         return node_route(resource.spec.node, inventory, resource.spec.rent_order)
 
-    def protected_by_default(self, spec: VirtualMachineSpec) -> bool:
-        """Whether a user's own file is attached, which the node deletes together with the VM."""
-        return spec.data_disk is not None and spec.data_disk.file is not None
+    def protected(self, resource: Resource[VirtualMachineSpec]) -> bool:
+        """With a user's own file attached, which the node deletes together with the VM, it is protected by default."""
+        setting, disk = resource.spec.lifecycle.prevent_destroy, resource.spec.data_disk
+        return (disk is not None and disk.file is not None) if setting is None else setting
 
     def facts(self, resource: Resource[VirtualMachineSpec], whole_machine: bool | None) -> Facts:
         spec = resource.spec

@@ -131,20 +131,19 @@ def _add_windows(change: Change, goals: Goals, changes: Mapping[str, Change], bu
     removal = [g for g in goals.removal if g.needs is Needs.OFF]
     old_parent = change.old_placement.parent or change.placement.parent
     for parent, offline in ((change.placement.parent, goals.offline), (old_parent, removal)):
-        if offline:
-            _join_window(changes.get(parent, change), offline, builders)
-
-
-def _join_window(host: Change, offline: Sequence[Goal], builders: dict[str, StepBuilder]) -> None:
-    key = window_key(host.address)
-    new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.placement.node, power=final_power(host))
-    window = builders.setdefault(key, new)
-    window.goals.extend(offline)
-    window.after.add(host.address)
-    # The window leaves the VM in the desired state: if its own step started it, the window would power it off again.
-    if host.address in builders:
-        own = builders[host.address]
-        own.goals = [g for g in own.goals if g.powers != "on"]
+        if not offline:
+            continue
+        host = changes.get(parent, change)
+        key = window_key(host.address)
+        new = StepBuilder(key, StepKind.WINDOW, host.address, node=host.placement.node, power=final_power(host))
+        window = builders.setdefault(key, new)
+        window.goals.extend(offline)
+        window.after.add(host.address)
+        # The window leaves the VM in the desired state: if its own step started it, the window would power it off
+        # again.
+        if host.address in builders:
+            own = builders[host.address]
+            own.goals = [g for g in own.goals if g.powers != "on"]
 
 
 def final_power(host: Change) -> str:
