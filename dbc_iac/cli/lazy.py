@@ -52,7 +52,8 @@ class LazyGroup(click.Group):
         inner = command.commands if type(command) is click.Group else None
         if inner is not None and rest and rest[0] not in inner and rest[0][0] != "-" and not ctx.resilient_parsing:
             raise unknown_command(str(name), rest, inner)
-        if command is not None and not _passes_arguments_on(command, rest):
+        lazy = isinstance(command, LazyGroup)  # reads its arguments itself, with the options of its commands
+        if command is not None and not lazy and not _passes_arguments_on(command, rest):
             rest = familiar(f"{self._path} {name}".strip(), known_options(command), rest)
         return name, command, rest
 

@@ -85,6 +85,12 @@ def test_status_shows_phase_commits_and_the_digest_that_waits(made: Fleet) -> No
     assert (stack["phase"], stack["approval"], stack["running"]) == ("approval", DIGEST, False)
 
 
+def test_options_of_commands_are_no_mistaken_ones_of_the_group(made: Fleet) -> None:
+    assert made.run("status", "--watch", "--help").code == 0
+    refused = made.run("history", "a", "--watch")
+    assert (refused.code, "controller history has no option --watch" in refused.err) == (3, True)
+
+
 def test_history_and_logs_show_a_run(made: Fleet) -> None:
     [run] = made.run("history", "a", "--json").json
     assert (run["outcome"], run["worker"]) == ("planned", "host:1")
