@@ -30,6 +30,7 @@ def test_the_page_shows_every_stack_and_its_plan(tmp_path: Path) -> None:
             assert text.count('<th scope="row">') == 12
             assert text.index("vision-0") < text.index("vision-3<")  # those that need somebody come first
             assert "approve or reject the plan" in text
+            assert text.index("?phase=failed") < text.index("?phase=approval") < text.index("?phase=synced")
             failed = (await web.get("/?phase=failed")).text
             assert "vision-1<" in failed
             assert "vision-0<" not in failed

@@ -56,13 +56,13 @@ metadata: {{name: demo}}
 spec:
   database: {{env: DBC_IAC_DATABASE}}
   sources:
-    infra: {{git: "file://{repository}", interval: 2s}}
+    infra: {{git: "file://{repository}", interval: 4s}}
   stacks:
-    - {{name: trainer, source: infra, path: trainer, mode: apply, drift: revert, interval: 1m}}
-    - {{name: inference, source: infra, path: inference, mode: apply, drift: revert, interval: 1m}}
-    - {{name: lab-net, source: infra, path: lab-net, mode: approve, interval: 1m}}
-    - {{name: vision-prod, source: infra, path: vision-prod, mode: approve, interval: 1m}}
-    - {{name: legacy, source: infra, path: legacy, mode: observe, interval: 1m}}
+    - {{name: trainer, source: infra, path: trainer, mode: apply, drift: revert, interval: 5m}}
+    - {{name: inference, source: infra, path: inference, mode: apply, drift: revert, interval: 5m}}
+    - {{name: lab-net, source: infra, path: lab-net, mode: approve, interval: 5m}}
+    - {{name: vision-prod, source: infra, path: vision-prod, mode: approve, interval: 5m}}
+    - {{name: legacy, source: infra, path: legacy, mode: observe, interval: 5m}}
   secrets:
 {secrets}  web: {{token: {{env: DBC_IAC_WEB_TOKEN}}}}
 """)
