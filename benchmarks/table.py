@@ -26,5 +26,5 @@ HEAD = f"{Row('measure', 'value', 'against')}\n|---|---|---|"
 def machine() -> str:
     """The machine and the versions that figures are of."""
     load = os.getloadavg()[0]
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("pydantic", "httpx", "click"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("pydantic", "httptools", "click"))
     return f"{os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}, {libraries}"

@@ -29,7 +29,7 @@ OFFLINE = ALWAYS | {"nacl", "httptools"}
 VERSION = OFFLINE | {"pydantic", "yaml", "asyncio", "dbc_iac.manifest.load", "dbc_iac.kinds"}
 OTHER_KINDS = {
     f"dbc_iac.kinds.{name}" for name in ("bare_metal.instance", "disk", "images.image", "snapshots.snapshot")
-}
+} | {"dbc_iac.api.endpoints.bare_metal", "dbc_iac.api.endpoints.images", "dbc_iac.api.storage_responses"}
 
 
 @pytest.mark.parametrize(

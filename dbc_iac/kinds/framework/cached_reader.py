@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from dbc_iac.api import endpoints
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.endpoints import bare_metal, images, instances, networks, nodes, snapshots, vms
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
 from dbc_iac.api.requests import ImageServerFiles, ImageTransfer
 from dbc_iac.api.responses import LanView, NodeHardware, RentOrder, ServerView, VmDetails, VmSummary
-from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView, StoredImage
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
+
+if TYPE_CHECKING:
+    from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView, StoredImage
 
 T = TypeVar("T")
 
@@ -60,7 +62,7 @@ _PAUSE = 1.0
 Reading = Known[T] | Unreadable
 Connect = Callable[[Route], Awaitable[Channel]]
 """Gives the channel to a target, with its credentials: a key may have to be read first."""
-_Files = Callable[[Channel, ImageServerFiles], Awaitable[Outcome[tuple[StoredImage, ...]]]]
+_Files = Callable[[Channel, ImageServerFiles], "Awaitable[Outcome[tuple[StoredImage, ...]]]"]
 
 
 def _unreadable(outcome: Refused | NotSent | Unknown) -> Unreadable:
@@ -97,11 +99,13 @@ class CachedReader:
 
     async def vms(self, route: Route) -> Known[Mapping[str, VmSummary]] | Unreadable:
         """All VMs of the wallet on the target, by task id, from one list call."""
-        return await self._read(("vms", route), route, vms.list_vms, by=lambda vm: vm.task_id)
+        return await self._read(("vms", route), route, endpoints.vms.list_vms, by=lambda vm: vm.task_id)
 
     async def vm(self, route: Route, task_id: str) -> Known[VmDetails | None] | Unreadable:
         """Details of one VM; None if the node reports that it does not exist for this wallet."""
-        return await self._read(("vm", route, task_id), route, lambda channel: vms.vm_details(channel, task_id))
+        return await self._read(
+            ("vm", route, task_id), route, lambda channel: endpoints.vms.vm_details(channel, task_id)
+        )
 
     async def vm_status(self, route: Route, task_id: str) -> Known[str | None] | Unreadable:
         """One VM's status; None if the list proves that it does not exist.
@@ -119,7 +123,7 @@ class CachedReader:
 
     async def vm_went(self, route: Route, task_id: str) -> bool:
         """Whether a listed VM without details was deleted between the two reads. Only another list proves it."""
-        listing = await self._read(("went", route, task_id), route, vms.list_vms)
+        listing = await self._read(("went", route, task_id), route, endpoints.vms.list_vms)
         return isinstance(listing, Known) and task_id not in {vm.task_id for vm in listing.value}
 
     async def vm_notes(self, route: Route, task_id: str, lines: int = 99) -> Known[tuple[str, ...]] | Unreadable:
@@ -127,44 +131,50 @@ class CachedReader:
         return await self._read(
             ("notes", route, task_id, lines),
             route,
-            lambda channel: vms.vm_logs(channel, task_id, lines=lines),
+            lambda channel: endpoints.vms.vm_logs(channel, task_id, lines=lines),
         )
 
     async def hardware(self, route: Route) -> Known[NodeHardware] | Unreadable:
-        return await self._read(("hardware", route.target, route.clients), route, nodes.node_hardware)
+        return await self._read(("hardware", route.target, route.clients), route, endpoints.nodes.node_hardware)
 
     async def orders(self, route: Route) -> Known[tuple[RentOrder, ...]] | Unreadable:
         """Rent orders as the target has them cached: filled by authorised calls, at most 51."""
         await self.vms(route)  # an authorised call fills the node's cache
-        return await self._read(("orders", route), route, nodes.rent_orders)
+        return await self._read(("orders", route), route, endpoints.nodes.rent_orders)
 
     async def network(self, route: Route, name: str) -> Known[LanView | None] | Unreadable:
         key = ("network", route.target, route.clients, name)
-        return await self._read(key, route, lambda channel: networks.network(channel, name))
+        return await self._read(key, route, lambda channel: endpoints.networks.network(channel, name))
 
     async def networks(self, route: Route) -> Known[tuple[LanView, ...]] | Unreadable:
         """The LANs that the target knows, of all tenants; at most 31."""
-        return await self._read(("networks", route.target, route.clients), route, networks.list_networks)
+        return await self._read(("networks", route.target, route.clients), route, endpoints.networks.list_networks)
 
     async def servers(self, route: Route) -> Known[Mapping[str, ServerView]] | Unreadable:
         """The manager's servers by node id (its list is capped at 51)."""
-        return await self._read(("servers", route), route, bare_metal.list_servers, by=lambda server: server.node_id)
+        return await self._read(
+            ("servers", route), route, endpoints.bare_metal.list_servers, by=lambda server: server.node_id
+        )
 
     async def server(self, route: Route, key: str) -> Known[ServerView | None] | Unreadable:
         """One server by node id or uuid. Slow: the manager asks the BMC."""
-        return await self._read(("server", route, key), route, lambda channel: bare_metal.server(channel, key))
+        return await self._read(
+            ("server", route, key), route, lambda channel: endpoints.bare_metal.server(channel, key)
+        )
 
     async def image_servers(self, route: Route) -> Known[tuple[str, ...]] | Unreadable:
         """Ids of the image servers that the client node knows. `route`: through the client node for images."""
-        return await self._read(("image servers", route.clients), route, images.list_image_servers)
+        return await self._read(("image servers", route.clients), route, endpoints.images.list_image_servers)
 
     async def image_server(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
         """An image server's files by name. An empty list is unreadable: one that cannot be reached gives that too."""
-        return await self._files(("image server", route, server), route, images.list_image_server_files, server)
+        return await self._files(
+            ("image server", route, server), route, endpoints.images.list_image_server_files, server
+        )
 
     async def node_images(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
         """A node's image files by name; those made from another image only if the image server has them too."""
-        return await self._files(("node images", route, server), route, images.list_node_images, server)
+        return await self._files(("node images", route, server), route, endpoints.images.list_node_images, server)
 
     async def _files(
         self, key: tuple[Any, ...], route: Route, listed: _Files, server: str
@@ -176,28 +186,30 @@ class CachedReader:
     async def download(self, route: Route, file: str) -> Known[Progress] | Unreadable:
         body = ImageTransfer(image_filename=file)
         return await self._read(
-            ("download", route, file), route, lambda channel: images.download_progress(channel, body)
+            ("download", route, file), route, lambda channel: endpoints.images.download_progress(channel, body)
         )
 
     async def upload(self, route: Route, path: str) -> Known[Progress] | Unreadable:
         """By the absolute path."""
         body = ImageTransfer(image_filename=path)
-        return await self._read(("upload", route, path), route, lambda channel: images.upload_progress(channel, body))
+        return await self._read(
+            ("upload", route, path), route, lambda channel: endpoints.images.upload_progress(channel, body)
+        )
 
     async def snapshots(self, route: Route, task_id: str) -> Known[tuple[SnapshotView, ...]] | Unreadable:
         """A VM's snapshots in order of creation; none of a VM that does not exist."""
         return await self._read(
             ("snapshots", route, task_id),
             route,
-            lambda channel: snapshots.list_snapshots(channel, task_id),
+            lambda channel: endpoints.snapshots.list_snapshots(channel, task_id),
         )
 
     async def power(self, route: Route) -> Known[Literal["on", "off"]] | Unreadable:
         """`on` or `off` of a rented server, as its BMC says."""
-        return await self._read(("power", route), route, instances.power_status)
+        return await self._read(("power", route), route, endpoints.instances.power_status)
 
     async def deeplink(self, route: Route) -> Known[DeeplinkView] | Unreadable:
-        return await self._read(("deeplink", route), route, instances.deeplink)
+        return await self._read(("deeplink", route), route, endpoints.instances.deeplink)
 
     def forget(self, *, target: str = "") -> None:
         """Discard cached reads, of one target or of all."""
