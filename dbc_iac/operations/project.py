@@ -46,6 +46,28 @@ _LOG = logging.getLogger("dbc_iac.operations")
 _LOCK_RETRY_SECONDS = 5.0
 
 
+def load_files(
+    directory: Path,
+    environment: str,
+    variables: Mapping[str, str],
+    variable_files: tuple[Path, ...],
+    environ: Mapping[str, str],
+    sources: dict[str, str],
+    only_project_file: bool = False,
+) -> LoadedProject:
+    """The files of a project, also with problems in manifests. Raises DiagnosticError for the project file."""
+    return load_project(
+        directory,
+        environment=environment,
+        variables=variables,
+        variable_files=variable_files,
+        environ=environ,
+        models=models(),
+        sources=sources,
+        only_project_file=only_project_file,
+    )
+
+
 @dataclass
 class Project:
     """One stack of one project."""
@@ -84,15 +106,8 @@ class Project:
             check_stack_name(stack)
         directory, runtime = Path(directory), runtime or Runtime()
         sources = {} if sources is None else sources
-        loaded = load_project(
-            directory,
-            environment=environment,
-            variables=variables or {},
-            variable_files=variable_files,
-            environ=runtime.environ,
-            models=models(),
-            sources=sources,
-            only_project_file=only_project_file,
+        loaded = load_files(
+            directory, environment, variables or {}, variable_files, runtime.environ, sources, only_project_file
         )
         stack = stack_of(loaded.project, environment, stack, loaded.place)
         places = secret_places(loaded.project, loaded.place)
