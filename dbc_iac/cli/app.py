@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbc_iac.cli.logs import logs_of
+from dbc_iac.cli.logs import LogHandler, start_logs, stop_logs
 from dbc_iac.cli.resilient_stream import ResilientStream, end_command
 from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -40,6 +40,8 @@ class App:
     redaction: Redaction = field(default_factory=Redaction)
     applying: bool = False
     """Whether the command goes on if standard output cannot be written."""
+    logs: list[LogHandler] = field(default_factory=list)
+    """The handler of logs, if they are asked for."""
 
     def project(self, *, only_project_file: bool = False) -> Project:
         """Load the project of the global options. Raises DiagnosticError with every problem of its files.
@@ -147,32 +149,36 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Command
     as_json = not {"--json", "-json"}.isdisjoint(arguments)
     app = App(replace(runtime, err=ResilientStream(runtime.err)), json=as_json)
     app.runtime = replace(app.runtime, out=ResilientStream(runtime.out, app.unwritable))
-    with logs_of(app.runtime, lambda text: app.redaction(text)):  # noqa: PLW0108 - it changes when a project is loaded
-        try:
-            group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
-        except Exit as end:
-            return end.code
-        except DiagnosticError as error:
-            app.report(error.diagnostics)
-            return error.exit_code
-        except click.exceptions.Exit as end:
-            return ExitCode(end.exit_code)
-        except click.exceptions.NoArgsIsHelpError as error:
-            app.runtime.print_err(error.format_message())
-            return ExitCode.CONFIGURATION
-        except click.ClickException as error:
-            app.report([_usage(error)])
-            return ExitCode.CONFIGURATION
-        except (KeyboardInterrupt, click.Abort):
-            app.runtime.print_err(INTERRUPTED)
-            return ExitCode.INTERRUPTED
-        except BrokenPipeError:
-            return ExitCode.ERROR
-        except BaseException as error:
-            from dbc_iac.cli.failures import end_of
+    try:
+        if runtime.environ.get("DBC_IAC_DEBUG"):
+            start_logs(app, "")
+        group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
+    except Exit as end:
+        return end.code
+    except DiagnosticError as error:
+        app.report(error.diagnostics)
+        return error.exit_code
+    except click.exceptions.Exit as end:
+        return ExitCode(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        app.runtime.print_err(error.format_message())
+        return ExitCode.CONFIGURATION
+    except click.ClickException as error:
+        app.report([_usage(error)])
+        return ExitCode.CONFIGURATION
+    except (KeyboardInterrupt, click.Abort):
+        app.runtime.print_err(INTERRUPTED)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.ERROR
+    except BaseException as error:
+        from dbc_iac.cli.failures import end_of
 
-            return end_of(app, error)
-        return ExitCode.OK
+        return end_of(app, error)
+    finally:
+        if app.logs:
+            stop_logs(app)
+    return ExitCode.OK
 
 
 def _usage(error: click.ClickException) -> Diagnostic:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.completions import environments
-from dbc_iac.cli.logs import set_verbosity
+from dbc_iac.cli.logs import start_logs
 from dbc_iac.manifest.trust import as_untrusted
 from dbc_iac.operations.stack_name import check_stack_name
 
@@ -59,7 +59,7 @@ def _refuse_programs(app: App, value: bool) -> None:
 
 
 def _set_verbosity(app: App, value: int) -> None:
-    set_verbosity("info" if value == 1 else "debug")
+    start_logs(app, "info" if value == 1 else "debug")
 
 
 def _without_colours(app: App, value: bool) -> None:

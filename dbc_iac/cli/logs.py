@@ -3,64 +3,63 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import failure
 from dbc_iac.views.text.lines import escaped
+
+if TYPE_CHECKING:
+    from dbc_iac.cli.app import App
 
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _ROOT = logging.getLogger("dbc_iac")
 _SILENT = logging.CRITICAL + 1
+_ROOT.addHandler(logging.NullHandler())  # without a handler, Python prints warnings
 
 
-class _Handler(logging.Handler):
+class LogHandler(logging.Handler):
     """Prints records with secrets removed and control characters escaped."""
 
-    def __init__(self, runtime: CommandRuntime, redact: Callable[[str], str]) -> None:
+    def __init__(self, app: App) -> None:
         super().__init__(logging.DEBUG)
-        self._runtime = runtime
-        self._redact = redact
+        self._app = app
         self.threshold = _SILENT
-        self.tracebacks = bool(runtime.environ.get("DBC_IAC_DEBUG"))
+        self.tracebacks = bool(app.runtime.environ.get("DBC_IAC_DEBUG"))
+        self.before = _ROOT.level
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= self.threshold or (self.tracebacks and bool(record.exc_info))
 
     def emit(self, record: logging.LogRecord) -> None:
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:12]
-        message = self._redact(record.getMessage())
-        self._runtime.print_err(f"{at} {record.levelname} {record.name}: {escaped(message)}")
+        message = self._app.redaction(record.getMessage())
+        self._app.runtime.print_err(f"{at} {record.levelname} {record.name}: {escaped(message)}")
         if record.exc_info and self.tracebacks:
             trace = logging.Formatter().formatException(record.exc_info)
-            self._runtime.print_err("\n".join(escaped(line) for line in self._redact(trace).splitlines()))
+            self._app.runtime.print_err("\n".join(escaped(line) for line in self._app.redaction(trace).splitlines()))
 
 
-@contextmanager
-def logs_of(runtime: CommandRuntime, redact: Callable[[str], str]) -> Iterator[None]:
-    """Print what the package logs during one command, as far as it is asked for."""
-    handler, level = _Handler(runtime, redact), _ROOT.level
-    _ROOT.addHandler(handler)
-    if handler.tracebacks:
-        _ROOT.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
+def start_logs(app: App, name: str) -> None:
+    """Print what the package logs from a level on, until the command ends. Raises DiagnosticError for an unknown one.
+
+    `name`: empty for no level; DBC_IAC_DEBUG prints tracebacks at any.
+    """
+    if name and name not in LEVELS:
+        raise failure("log-level", f"invalid DBC_IAC_LOG: {name[:40]}", remedy=f"Set it to {_choices()}.")
+    if not app.logs:
+        app.logs.append(LogHandler(app))
+        _ROOT.addHandler(app.logs[0])
+    handler = app.logs[0]
+    handler.threshold = LEVELS.get(name, _SILENT)
+    _ROOT.setLevel(logging.DEBUG if handler.tracebacks else handler.threshold)
+
+
+def stop_logs(app: App) -> None:
+    """Print no more logs of a command."""
+    for handler in app.logs:
         _ROOT.removeHandler(handler)
-        _ROOT.setLevel(level)
-
-
-def set_verbosity(name: str) -> None:
-    """Set the level of logs. Raises DiagnosticError for an unknown one."""
-    if name not in LEVELS:
-        summary = f"invalid DBC_IAC_LOG: {name[:40]}"
-        raise failure("log-level", summary, remedy=f"Set it to {_choices()}.")
-    for handler in _ROOT.handlers:
-        if isinstance(handler, _Handler):
-            handler.threshold = LEVELS[name]
-            _ROOT.setLevel(min(LEVELS[name], logging.DEBUG if handler.tracebacks else _SILENT))
+        _ROOT.setLevel(handler.before)
 
 
 def _choices() -> str:

@@ -1,4 +1,4 @@
-"""Options of planning: the selected resources, and the disabled guardrails."""
+"""Options of the commands that plan: the selected resources, the disabled guardrails, and the output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dbc_iac.cli.completions import addresses
-from dbc_iac.cli.options import PERCENT, grouped
+from dbc_iac.cli.options import PERCENT, F, grouped, json_option, lock_option, plan_output_options
 from dbc_iac.plan import PlanOptions
 
 
@@ -41,3 +41,14 @@ selection_options = grouped(
         help="Maximum share of resources that may be removed, in percent; default: the project's.",
     ),
 )  # fmt: skip
+
+
+def planning_options(*more: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Options of a command that plans. `more`: options of its own, between the output and the lock."""
+
+    def decorate(command: F) -> F:
+        for option in (json_option, lock_option, *reversed(more), plan_output_options, selection_options):
+            command = option(command)
+        return command
+
+    return decorate

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import ApplyOptions, Event, Hook, JournalWriter, Report, Run, Stop, rebound, run
@@ -19,11 +20,13 @@ from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.operations.errored_state import keep_errored_state
 from dbc_iac.operations.plan import PlanToApply
-from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Change, Plan
 from dbc_iac.state import owner
 from dbc_iac.state.backup import StateBackup
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
 
 _LOG = logging.getLogger("dbc_iac.apply")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dbc_iac.operations.pipelines import ephemeral_state
-from dbc_iac.operations.project import Project
 from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.plan.review import drift
 from dbc_iac.plan.review.drift import DriftReport
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
 
 
 def find_drift(project: Project) -> DriftReport:

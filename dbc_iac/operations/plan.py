@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.checks import check_manifests, check_plan, other_environment, shared_wallets
-from dbc_iac.operations.project import Project
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.state import State
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
 
 _LOG = logging.getLogger("dbc_iac.plan")
 

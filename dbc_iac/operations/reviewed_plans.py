@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dbc_iac.apply import ApplyOptions, Event, Report
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure
@@ -14,11 +15,13 @@ from dbc_iac.operations.apply import Observer, apply_plan, close_pending
 from dbc_iac.operations.checks import check_plan
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.plan_files import plan_to_apply
-from dbc_iac.operations.project import Project
 from dbc_iac.operations.state_checks import check_identities
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
 from dbc_iac.plan.review.staleness import check_staleness
+
+if TYPE_CHECKING:
+    from dbc_iac.operations.project import Project
 
 _LOG = logging.getLogger("dbc_iac.apply")
 

@@ -74,7 +74,7 @@ def test_the_level_of_one_command_does_not_outlive_it(world: Callable[..., Emula
     emulated = world()
     emulated.run("-vv", "plan")
     assert emulated.run("plan").err == ""
-    assert logging.getLogger("dbc_iac").handlers == []
+    assert [type(handler) for handler in logging.getLogger("dbc_iac").handlers] == [logging.NullHandler]
 
 
 @pytest.mark.parametrize("debug", [True, False])

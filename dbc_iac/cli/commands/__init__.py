@@ -9,7 +9,7 @@ from dbc_iac import __version__
 from dbc_iac.cli.app import App
 from dbc_iac.cli.global_options import GLOBAL_OPTIONS
 from dbc_iac.cli.lazy import LazyGroup, epilog
-from dbc_iac.cli.logs import set_verbosity
+from dbc_iac.cli.logs import start_logs
 
 OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
 """The operations commands."""
@@ -40,7 +40,7 @@ def dbc_iac(app: App, /) -> None:
     """
     verbose = click.get_current_context().get_parameter_source("verbose")
     if verbose is ParameterSource.DEFAULT and (level := app.runtime.environ.get("DBC_IAC_LOG")):
-        set_verbosity(level.lower())
+        start_logs(app, level.lower())
 
 
 dbc_iac.params = [*GLOBAL_OPTIONS, *dbc_iac.params]

@@ -9,18 +9,9 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.apply_flow import confirm_and_apply
 from dbc_iac.cli.approval import Approval
-from dbc_iac.cli.options import (
-    FILE,
-    ApplyArguments,
-    PlanOutput,
-    apply_options,
-    json_option,
-    lock_option,
-    plan_output_options,
-    yes_option,
-)
+from dbc_iac.cli.options import FILE, ApplyArguments, PlanOutput, apply_options, yes_option
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.cli.selection import selection_options
+from dbc_iac.cli.selection import planning_options
 from dbc_iac.diagnostics import failure
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
@@ -34,12 +25,7 @@ from dbc_iac.plan import PlanOptions
     help="Plan again, and apply only if the plan equals the reviewed plan in this file.",
 )  # fmt: skip
 @click.option("--allow-data-loss", "lossy", is_flag=True, help="With --yes: also approve the loss of disks and files.")
-@selection_options
-@plan_output_options
-@apply_options
-@yes_option
-@lock_option
-@json_option
+@planning_options(apply_options, yes_option)
 @click.pass_obj
 def command(
     app: App,

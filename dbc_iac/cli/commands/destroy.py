@@ -9,28 +9,15 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.apply_flow import confirm_and_apply
 from dbc_iac.cli.approval import Approval
-from dbc_iac.cli.options import (
-    ApplyArguments,
-    PlanOutput,
-    apply_options,
-    json_option,
-    lock_option,
-    plan_output_options,
-    yes_option,
-)
+from dbc_iac.cli.options import ApplyArguments, PlanOutput, apply_options, yes_option
 from dbc_iac.cli.output_files import check_outputs
-from dbc_iac.cli.selection import selection_options
+from dbc_iac.cli.selection import planning_options
 from dbc_iac.operations.plan import plan_now
 from dbc_iac.plan import PlanOptions
 
 
 @click.command("destroy")
-@selection_options
-@plan_output_options
-@apply_options
-@yes_option
-@lock_option
-@json_option
+@planning_options(apply_options, yes_option)
 @click.pass_obj
 def command(
     app: App,

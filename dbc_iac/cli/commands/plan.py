@@ -9,16 +9,10 @@ from pathlib import Path
 import click
 
 from dbc_iac.cli.app import App, Exit
-from dbc_iac.cli.options import (
-    FILE,
-    PlanOutput,
-    json_option,
-    lock_option,
-    plan_output_options,
-)
+from dbc_iac.cli.options import FILE, PlanOutput
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import failure_shown, report_diagnostics, show_plan
-from dbc_iac.cli.selection import selection_options
+from dbc_iac.cli.selection import planning_options
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.operations.plan import plan_project
 from dbc_iac.operations.state_copies import use_copy
@@ -40,10 +34,7 @@ from dbc_iac.plan import PlanOptions
 @click.option(
     "--state", "copy", type=FILE, help="With --refresh=false: plan from this copy of the state (from `state pull`)."
 )
-@selection_options
-@plan_output_options
-@lock_option
-@json_option
+@planning_options()
 @click.pass_obj
 def command(
     app: App,
