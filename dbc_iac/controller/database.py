@@ -20,8 +20,8 @@ from dbc_iac.state.backends.postgres import required_tls
 SCHEMA = "dbc_iac_controller"
 TIMEOUT = 10
 """Seconds for a connection, and for a statement."""
-_KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-"""The server ends the session of a machine that is gone within 25 s: its advisory locks are free again."""
+_DETECTION = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""Each side finds within 25 s that the other is gone: the server then frees the advisory locks of its session."""
 _QUEUE = "procrastinate.sql"
 UPGRADE = "Install the version that the other workers have; docs/controller.md has the way back."
 
@@ -41,12 +41,14 @@ def conninfo(url: SecretText, schema: str = SCHEMA, *, statement_timeout: int = 
         given = conninfo_to_dict(url.reveal())
         options = (
             f"{given.get('options') or ''} -c search_path={schema} -c statement_timeout={statement_timeout}s "
-            f"{_KEEPALIVES}"
+            f"{' '.join(f'-c tcp_{name}={value}' for name, value in _DETECTION.items())}"
         )
         settings: dict[str, Any] = {
             "connect_timeout": TIMEOUT,
             "application_name": "dbc-iac controller",
             "target_session_attrs": "read-write",  # not a standby
+            "tcp_user_timeout": 25_000,
+            **_DETECTION,
             **given,
         }
         settings |= required_tls(url.reveal())

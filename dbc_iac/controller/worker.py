@@ -319,6 +319,12 @@ def _reason(error: Exception) -> str:
     return str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
 
 
+def _unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report an exception of a task that nobody awaits, but not of the database: the worker reports those."""
+    if not isinstance(context.get("exception"), psycopg.Error | exceptions.ProcrastinateException):
+        loop.default_exception_handler(context)
+
+
 async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOptions) -> None:
     """Work until SIGTERM or Ctrl-C. Raises DiagnosticError if the fleet is refused or has no database at the start."""
     for library in ("procrastinate", "psycopg"):  # the worker reports the problems of both
@@ -328,6 +334,7 @@ async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOp
     options.schema = schema_of(environ)
     worker = Worker(fleet, url, options)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_unretrieved)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
     async with AsyncExitStack() as beside:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from croniter import croniter
+from procrastinate.exceptions import ConnectorException
 
 from dbc_iac.controller.pace import next_fetch, next_run
 from dbc_iac.controller.records import Outcome
-from dbc_iac.controller.worker import TICK
+from dbc_iac.controller.worker import TICK, _unretrieved
 from dbc_iac.diagnostics import DiagnosticError
 from tests.controller.fleets import fleet, info
 from tests.controller.queues import queue, working
@@ -77,6 +79,17 @@ def test_a_fleet_whose_stack_belongs_to_another_does_not_start(tmp_path: Path) -
                 await worker.run()
 
     asyncio.run(task())
+
+
+@pytest.mark.parametrize(
+    ("error", "reported"), [(ConnectorException(), False), (psycopg.OperationalError(), False), (KeyError(), True)]
+)
+def test_a_task_that_loses_the_database_prints_no_traceback(
+    error: Exception, reported: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(asyncio.new_event_loop()) as loop:
+        _unretrieved(loop, {"message": "Task exception was never retrieved", "exception": error})
+    assert bool(caplog.records) is reported
 
 
 def test_ticks_are_two_seconds_apart_in_every_minute() -> None:
