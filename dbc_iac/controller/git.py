@@ -157,7 +157,9 @@ class Repository:
             summary = f"commit {commit[:12]} is too large: {total // 1024**2} MiB in {len(sizes)} files"
             detail = f"At most {self.limits.size // 1024**2} MiB and {MAX_FILES} files are checked out."
             raise DiagnosticError(
-                Diagnostic("git-size", Severity.ERROR, summary, detail, "Remove the large files, or raise the limit.")
+                Diagnostic(
+                    "git-size", Severity.ERROR, summary, detail, "Remove the large files, or raise `limits.checkout`."
+                )
             )
 
     def _login(self) -> dict[str, str]:
