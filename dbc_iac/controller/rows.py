@@ -78,8 +78,8 @@ def _order(one: Row) -> tuple[bool, int, str]:
 def phases(stacks: Sequence[StackStatus]) -> list[tuple[str, int]]:
     """Number of stacks in each phase that has any: first the phases that need a person."""
     found = Counter(stack.phase for stack in stacks)
-    ordered = [*_ORDER, *(phase for phase in Phase if phase not in _ORDER)]
-    return [(phase.value, found[phase.value]) for phase in ordered if found[phase.value]]
+    ordered = dict.fromkeys([*_ORDER, *(phase.value for phase in Phase)])
+    return [(phase, found[phase]) for phase in ordered if found[phase]]
 
 
 def _due(at: datetime, now: datetime) -> str:

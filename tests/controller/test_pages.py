@@ -134,8 +134,10 @@ def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path) -> Non
         async with browsing(made, store) as web:
             web.headers.update(BEARER)
             page = asyncio.create_task(web.get("/stacks/vision-2"))
-            parts = _following(store, run.id, 0, ("before", "", "after"))
+            parts = _following(lambda: store, run.id, 0, ("before", "", "after"))
             assert await anext(parts) == "before"
+            ending = _following(lambda: None, run.id, 0, ("before", "", "after"))  # the worker ends
+            assert [part async for part in ending] == ["before", "after"]
             await store.add_events(run.id, [(1, {"event": "note", "address": "Disk/x", "text": f"then {HOSTILE}"})])
             assert "note Disk/x then" in await anext(parts)
             assert not page.done()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,7 +39,7 @@ POLICY = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self
 _FORM_BYTES = 8192
 _LIVE = "<!-- live -->"
 """The place of further events in the page of an open run. Texts are escaped, so that none has it."""
-_PAUSE = 1.0
+_PAUSE = 0.5
 _FOLLOWED = 1800.0
 """Seconds after which the page of an open run ends."""
 _NAME = 60
@@ -111,7 +111,7 @@ class Pages:
         if run is None or run.outcome is not None or request.method == "HEAD":
             return page
         parts = bytes(page.body).decode().partition(_LIVE)
-        following = _following(store, run.id, events[-1].number if events else -1, parts)
+        following = _following(self._web.store, run.id, events[-1].number if events else -1, parts)
         return StreamingResponse(following, status, {"content-security-policy": POLICY}, "text/html")
 
     async def plan(self, request: Request) -> Response:
@@ -216,14 +216,19 @@ class Pages:
         return HTMLResponse(text, status, headers={"content-security-policy": POLICY})
 
 
-async def _following(store: Store, run: int, seen: int, parts: tuple[str, str, str]) -> AsyncIterator[str]:
-    """The page of an open run: the part before its events, each event when it is stored, and the rest at its end."""
+async def _following(
+    store_now: Callable[[], Store | None], run: int, seen: int, parts: tuple[str, str, str]
+) -> AsyncIterator[str]:
+    """The page of an open run: the part before its events, each event when it is stored, and the rest at its end.
+
+    It also ends with the worker, and without the database: it says to load the page again.
+    """
     before, _, after = parts
     yield before
-    with suppress(DiagnosticError, TimeoutError):  # the database is lost: the page says to load it again
+    with suppress(DiagnosticError, TimeoutError):
         async with asyncio.timeout(_FOLLOWED):
             ended = False
-            while not ended:
+            while not ended and (store := store_now()) is not None:
                 found = await store.run(run)
                 ended = found is None or found.outcome is not None
                 while events := await store.events(run, seen):

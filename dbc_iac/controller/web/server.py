@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -55,6 +56,9 @@ async def serving(worker: Worker, options: WorkerOptions, environ: Mapping[str, 
         timeout_graceful_shutdown=2,
     )
     server = _Server(config)
+    # Bugs are reported by the application; what uvicorn cancels at its end is none.
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+    logging.getLogger("uvicorn").propagate = False
     with _listening(host, port) as found:
         options.notify(f"listening on http://{options.listen}")
         running = asyncio.create_task(server.serve(sockets=[found]))
