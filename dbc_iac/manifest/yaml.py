@@ -214,16 +214,17 @@ class _Builder:
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there is no fourth kind
         return scalar(node.value) if node.tag in {_PLAIN, _MERGE} else node.value
 
-    def _problem(self, diagnostic: Diagnostic) -> None:
-        self.found.add(diagnostic)
+    def _problem(
+        self, code: str, source: SourceRange, summary: str, remedy: str, detail: str = "", other: Related | None = None
+    ) -> None:
+        places = () if other is None else (other,)
+        self.found.add(Diagnostic(code, Severity.ERROR, summary, detail, remedy, source, places))
         if len(self.found) >= MAX_PROBLEMS:
             raise DiagnosticError(*self.found)
 
     def _unknown_tag(self, node: yaml.Node, where: SourceRange) -> None:
         tag = node.tag.replace(_PREFIX, "!!")
-        self._problem(
-            Diagnostic("unknown-tag", Severity.ERROR, f"unknown tag {tag}", remedy="Remove the tag.", source=where)
-        )
+        self._problem("unknown-tag", where, f"unknown tag {tag}", "Remove the tag.")
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any] | str:
         """The mapping; the text of `{{ expression }}` without quotes, which YAML reads as one with a mapping as key."""
@@ -243,10 +244,14 @@ class _Builder:
             key = key_node.value
             here = (*path, key)
             if key in result and here == ("apiVersion",):
-                self._unseparated(self._range(key_node))
+                summary = "a second document begins without a line --- before it"
+                self._problem("duplicate-key", self._range(key_node), summary, "Write a line with --- above it.")
                 break
             if key in result:
-                self._duplicate(key, self._range(key_node), here)
+                first = Related("first defined here", self.marks.keys[here])
+                detail = "YAML parsers would silently keep only one of them."
+                summary, remedy = f"duplicate key {key}", "Remove one of the two."
+                self._problem("duplicate-key", self._range(key_node), summary, remedy, detail, first)
                 continue
             self.marks.keys[here] = self._range(key_node)
             result[key] = self.build(value_node, here)
@@ -279,62 +284,18 @@ class _Builder:
             for item in node.value:
                 yield from self._merged(item)
         else:
-            self._problem(
-                Diagnostic(
-                    "bad-merge",
-                    Severity.ERROR,
-                    "<<: expected a mapping or a list of mappings",
-                    remedy="Write `<<: *NAME` with the anchor of a mapping.",
-                    source=self._range(node),
-                )
-            )
+            remedy = "Write `<<: *NAME` with the anchor of a mapping."
+            self._problem("bad-merge", self._range(node), "<<: expected a mapping or a list of mappings", remedy)
 
     def _unquoted(self, node: yaml.MappingNode) -> str:
         """Report a template without quotes; its text, so that nothing else is reported."""
         text = self.text[node.start_mark.index : node.end_mark.index]
         remedy = f'Write "{text}".' if len(text) <= 60 and '"' not in text else "Put the whole value in quotes."
-        self._problem(
-            Diagnostic(
-                "key-not-text", Severity.ERROR, "a template needs quotes", remedy=remedy, source=self._range(node)
-            )
-        )
+        self._problem("key-not-text", self._range(node), "a template needs quotes", remedy)
         return text
 
-    def _unseparated(self, second: SourceRange) -> None:
-        self._problem(
-            Diagnostic(
-                "duplicate-key",
-                Severity.ERROR,
-                "a second document begins without a line --- before it",
-                remedy="Write a line with --- above it.",
-                source=second,
-            )
-        )
-
     def _not_text(self, key: yaml.Node) -> None:
-        self._problem(
-            Diagnostic(
-                "key-not-text",
-                Severity.ERROR,
-                "expected a text as key",
-                remedy="Write a name before the colon.",
-                source=self._range(key),
-            )
-        )
-
-    def _duplicate(self, key: str, second: SourceRange, path: Path) -> None:
-        first = self.marks.keys[path]
-        self._problem(
-            Diagnostic(
-                "duplicate-key",
-                Severity.ERROR,
-                f"duplicate key {key}",
-                "YAML parsers would silently keep only one of them.",
-                "Remove one of the two.",
-                second,
-                (Related("first defined here", first),),
-            )
-        )
+        self._problem("key-not-text", self._range(key), "expected a text as key", "Write a name before the colon.")
 
 
 def scalar(text: str) -> str | int | float | bool | None:
