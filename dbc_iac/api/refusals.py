@@ -1,7 +1,7 @@
 """Refusal texts of nodes and their meaning: one table, read from top to bottom. Pure.
 
 `operation` is the first two segments of the path below `/api/v1`. The texts are those of version
-0.4.1.8, spelling included.
+0.4.1.8, spelling included. Patterns are compiled when a text is looked up: most commands meet no refusal.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ _KINDS: tuple[tuple[RefusalKind, str, str], ...] = (
     (RefusalKind.RESOURCES, _ANY, r"port conflict, exist .*|new_\w+_port \S+ has been used!|public ip being used"),
     (RefusalKind.RESOURCES, _ANY, r"mount directory:.* have no enough space"),
 )
-_KIND_TABLE = tuple((kind, re.compile(operation), re.compile(text)) for kind, operation, text in _KINDS)
 
-_TRANSIENT = re.compile(
+_TRANSIENT = (
     r".*query machine_status failed"  # the chain did not answer the node
     r"|.*please try again in a minute"
     r"|'?image.* in (downloading|uploading).*"
@@ -75,21 +74,21 @@ _TRANSIENT = re.compile(
     r"|can not find network info"  # other nodes of the room hear of a new LAN a little later
 )
 
-_STORAGE_ERROR = re.compile(r"(write|update) .*db (error|failed)|delete bare metal node db failed")
+_STORAGE_ERROR = r"(write|update) .*db (error|failed)|delete bare metal node db failed"
 """The node keeps the change in memory and could not write it down."""
 
-_SCRIPT_ERROR = re.compile(
+_SCRIPT_ERROR = (
     r"(create|up|add) (vxlan|bridge|netns|veth).* failed|netns .* failed|parse shell result error|up veth failed"
 )
 """Texts of the scripts that build a LAN's bridge: some of it is left behind."""
 
-_LAN_CHECKS = re.compile(
+_LAN_CHECKS = (
     r"network name .*|network vni is full|ip cidr .*|invalid ip cidr|invalid additional param"
     r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
 )
 """Refusals of `/lan/create` before it touches the host."""
 
-_MODIFY_CHECKS = re.compile(
+_MODIFY_CHECKS = (
     r"task not exist|gpu rent order is empty|invalid public ip|public ip being used"
     r"|can not find iptable info when modify public ip"
     r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
@@ -99,23 +98,23 @@ ones applied, and the four deferred keys changed in memory."""
 
 
 def kind_of(text: str, operation: str) -> RefusalKind:
-    for kind, operations, texts in _KIND_TABLE:
-        if operations.fullmatch(operation) and texts.fullmatch(text):
+    for kind, operations, texts in _KINDS:
+        if re.fullmatch(operations, operation) and re.fullmatch(texts, text):
             return kind
     return RefusalKind.OTHER
 
 
 def is_transient(text: str) -> bool:
     """Whether the same request may succeed later without anything done about it."""
-    return _TRANSIENT.fullmatch(text) is not None
+    return re.fullmatch(_TRANSIENT, text) is not None
 
 
 def effect_of(text: str, operation: str) -> Effect:
     """Changes that a refusal by the target (HTTP 200) may have made."""
     if operation == "tasks/modify":
-        return Effect.NONE if _MODIFY_CHECKS.fullmatch(text) else Effect.PARTIAL
+        return Effect.NONE if re.fullmatch(_MODIFY_CHECKS, text) else Effect.PARTIAL
     if operation == "lan/create":
-        return Effect.NONE if _LAN_CHECKS.fullmatch(text) else Effect.PARTIAL
-    if _STORAGE_ERROR.fullmatch(text) or _SCRIPT_ERROR.fullmatch(text):
+        return Effect.NONE if re.fullmatch(_LAN_CHECKS, text) else Effect.PARTIAL
+    if re.fullmatch(_STORAGE_ERROR, text) or re.fullmatch(_SCRIPT_ERROR, text):
         return Effect.PARTIAL
     return Effect.NONE

@@ -18,8 +18,8 @@ class Explanation:
     help: str
 
 
-def _row(text: str, short: str, means: str, help_: str) -> tuple[re.Pattern[str], Explanation]:
-    return re.compile(text), Explanation(short, means, help_)
+def _row(text: str, short: str, means: str, help_: str) -> tuple[str, Explanation]:
+    return text, Explanation(short, means, help_)
 
 
 _ENDS = re.compile(r": | \((?=[^()]+\)$)")
@@ -163,7 +163,7 @@ _EXPLANATIONS = (
 
 def explanation(text: str) -> Explanation | None:
     """Explanation of a text that quotes a node: the first row that matches."""
-    return next((known for pattern, known in _EXPLANATIONS if pattern.search(text)), None)
+    return next((known for pattern, known in _EXPLANATIONS if re.search(pattern, text)), None)
 
 
 def short_text(text: str) -> str:
