@@ -38,7 +38,7 @@ async def serving(worker: Worker, options: WorkerOptions, environ: Mapping[str, 
     host, port = _address(options.listen)
     secrets = await asyncio.to_thread(web_secrets, worker.fleet, environ)
     if secrets.token is None and not is_loopback(host):
-        summary = f"no token to listen on {host} with"[:MAX_SUMMARY]
+        summary = f"listening on {host} needs web.token"[:MAX_SUMMARY]
         remedy = "Set `web.token` in the Fleet file, or listen on 127.0.0.1."
         raise DiagnosticError(Diagnostic("web-token", Severity.ERROR, summary, remedy=remedy))
     metrics = Metrics()
