@@ -55,9 +55,6 @@ class Reference:
     unless: str = ""
     by_id: bool = False
 
-    def names_document(self, value: str) -> bool:
-        return not self.unless or not value.endswith(self.unless)
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:

@@ -23,7 +23,7 @@ def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
     """References of a resource, as (path in its spec, address), its `dependsOn` included."""
     for field in kind_of(resource.kind).reference_fields:
         reference, name = field.reference, field.read(resource.spec)
-        if reference is not None and name is not None and reference.names_document(name):
+        if reference is not None and name is not None and not (reference.unless and name.endswith(reference.unless)):
             yield field.path, f"{reference.kind}/{name}"
     for index, address in enumerate(resource.spec.depends_on):
         yield f"dependsOn.{index}", address
@@ -61,7 +61,8 @@ def check_inventory(
         if problems or (broken and any(_is_broken(address, broken) for _, address in named)):
             unsound.add(resource.address)
     found.extend(_cycles(inventory))
-    found.extend(_crowded([r for r in inventory.resources.values() if kind_of(r.kind).max_per_parent]))
+    if limited := [r for r in inventory.resources.values() if kind_of(r.kind).max_per_parent]:
+        found.extend(_crowded(limited))
     passed_over = _with_dependents(unsound, inventory) if unsound else unsound
     for resource in inventory.resources.values():
         if resource.address not in passed_over:
