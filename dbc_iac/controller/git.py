@@ -71,6 +71,8 @@ class Repository:
 
     async def require(self, commit: str) -> None:
         """Fetch a commit, if the mirror does not have it: another machine has fetched it first."""
+        if await self._has(commit):  # without a turn: a slow fetch of the source delays no run
+            return
         async with self._turn:
             if not await self._has(commit):
                 await self._fetch(commit, _COMMIT)

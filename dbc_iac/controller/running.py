@@ -66,12 +66,14 @@ class StackRun:
         self._store = store
         self._run = run
         self._stopped = ""
+        self._process: RunProcess | None = None
         self._number = 0
         self._events: list[tuple[int, Mapping[str, Any]]] = []
 
     async def to_end(self) -> RunResult:
-        """Run the stack, and record the result."""
+        """Run the stack, and record the result. The lease is renewed from the beginning: a fetch may take minutes."""
         place = self._context.data / "runs" / str(self._run.id)
+        helpers = [asyncio.create_task(task) for task in (self._renew(), self._drain())]
         try:
             result = await self._result(place)
         except DiagnosticError as error:
@@ -81,6 +83,7 @@ class StackRun:
             remedy = "Check the data directory of the controller."
             result = self._failed(Diagnostic("run-start", Severity.ERROR, summary, remedy=remedy))
         finally:
+            await _cancelled(helpers)
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         await self._end(result)
         return result
@@ -104,7 +107,12 @@ class StackRun:
         if given is not None:
             secrets = await asyncio.to_thread(secrets_of, self._context.fleet.directory / given.directory)
         environ = environment(secrets, home, self._context.worker)
+        if self._stopped:
+            return self._interrupted()
         async with started(self._request(directory), environ, directory) as process:
+            self._process = process
+            if self._stopped:  # meanwhile
+                process.stop()
             return await self._followed(process)
 
     def _request(self, directory: Path) -> dict[str, Any]:
@@ -130,34 +138,29 @@ class StackRun:
         }
 
     async def _followed(self, process: RunProcess) -> RunResult:
-        """Follow a process to its end: store its events, renew the lease, stop it at a limit or without a lease."""
-        helpers = [
-            asyncio.create_task(task)
-            for task in (self._renew(process), self._flush(), self._limit(process), self._drain(process))
-        ]
+        """Follow a process to its end: store its events, stop it at a limit."""
+        helpers = [asyncio.create_task(task) for task in (self._flush(), self._limit(process))]
         try:
             async for event in process.events():
                 self._events.append((self._number, event))
                 self._number += 1
             await process.process.wait()
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await _cancelled(helpers)
             with suppress(DiagnosticError):
                 await self._store_events()
         if process.result is None:
             return self._without_result(process.process.returncode or 0)
         return self._ended(process.result)
 
-    async def _renew(self, process: RunProcess) -> None:
+    async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._context.lease / _RENEWALS)
             try:
                 if not await self._store.renew_run(self._run.id, self._context.lease):
-                    self._stop(process, "another worker has taken the stack over")
+                    self._stop("another worker has taken the stack over")
             except DiagnosticError:
-                self._stop(process, "the database of the controller was lost")
+                self._stop("the database of the controller was lost")
 
     async def _flush(self) -> None:
         while True:
@@ -172,18 +175,22 @@ class StackRun:
 
     async def _limit(self, process: RunProcess) -> None:
         await asyncio.sleep(self._context.fleet.spec.limits.time)
-        self._stop(process, "the run took longer than `limits.time`")
+        self._stop("the run took longer than `limits.time`")
         await asyncio.sleep(GRACE)
         process.kill()
 
-    async def _drain(self, process: RunProcess) -> None:
+    async def _drain(self) -> None:
         await self._context.draining.wait()
-        self._stop(process, "the worker was stopped")
+        self._stop("the worker was stopped")
 
-    def _stop(self, process: RunProcess, why: str) -> None:
+    def _stop(self, why: str) -> None:
         if not self._stopped:
             self._stopped = why
-            process.stop()
+            if self._process is not None:
+                self._process.stop()
+
+    def _interrupted(self) -> RunResult:
+        return RunResult(Outcome.INTERRUPTED, None, self._next(Outcome.INTERRUPTED), message=self._stopped)
 
     def _ended(self, result: Mapping[str, Any]) -> RunResult:
         phase = result["phase"]
@@ -207,7 +214,7 @@ class StackRun:
 
     def _without_result(self, code: int) -> RunResult:
         if self._stopped:
-            return RunResult(Outcome.INTERRUPTED, None, self._next(Outcome.INTERRUPTED), message=self._stopped)
+            return self._interrupted()
         end = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         return self._failed(
             Diagnostic(
@@ -242,3 +249,9 @@ class StackRun:
                         await asyncio.sleep(1)
                     else:
                         return
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

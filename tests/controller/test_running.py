@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dbc_iac.api.secret import SecretText
+from dbc_iac.controller import running
+from dbc_iac.controller.git import Repository
 from dbc_iac.controller.mirrors import Mirrors
-from dbc_iac.controller.records import Outcome, RunResult
+from dbc_iac.controller.records import Outcome, RunResult, StartedRun
 from dbc_iac.controller.running import StackRun, WorkerContext
 from dbc_iac.controller.store import Store
 from tests.controller.fleets import fleet, info, new_schema
@@ -19,24 +23,55 @@ from tests.controller.repositories import Origin
 from tests.state.servers import postgres
 
 
-async def ended(directory: Path, data: Path, **spec: Any) -> RunResult:
-    """The result of a run of a repository with a project in the directory `lab`."""
+@asynccontextmanager
+async def begun(
+    directory: Path, data: Path, *, lease: float = 60, **spec: Any
+) -> AsyncIterator[tuple[WorkerContext, Store, StartedRun]]:
+    """A run that has begun, of a repository with a project in the directory `lab`."""
     origin = Origin.create(directory / "origin", files(1, new_schema()))
     stack = {"name": "lab", "source": "infra", "path": spec.pop("path", "lab")}
     made = fleet(directory, stack, sources={"infra": {"git": origin.url}}, **spec)
-    schema = new_schema()
-    context = WorkerContext(
-        made, SecretText(postgres.address()), schema, data, "one", Mirrors(made, data / "sources"), asyncio.Event()
-    )
+    schema, mirrors = new_schema(), Mirrors(made, data / "sources")
+    url = SecretText(postgres.address())
+    context = WorkerContext(made, url, schema, data, "one", mirrors, asyncio.Event(), lease)
     async with Store.open(info(schema), size=2) as store:
         await store.register(made)
         await store.synced("research", "infra", origin.git("rev-parse", "HEAD"), {"lab": "t1"}, 60)
         started = await store.begin_run("lab", "one", 60)
         assert started is not None
+        yield context, store, started
+
+
+async def ended(directory: Path, data: Path, **spec: Any) -> RunResult:
+    """The result of a run."""
+    async with begun(directory, data, **spec) as (context, store, started):
         result = await StackRun(context, store, started).to_end()
         [run] = await store.runs("lab")
         assert (run.outcome, run.message) == (result.outcome, result.message)
     return result
+
+
+def test_a_run_that_waits_for_a_slow_fetch_keeps_its_lease_and_ends_with_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def task() -> None:
+        async with begun(tmp_path, tmp_path / "data", lease=0.6) as (context, store, started):
+            [first] = await store.runs("lab")
+
+            async def fetching(self: Repository, commit: str) -> None:
+                async with asyncio.timeout(30):
+                    while (await store.runs("lab"))[0].lease == first.lease:  # noqa: ASYNC110 - of the database
+                        await asyncio.sleep(0.02)
+                context.draining.set()
+                await require(self, commit)
+
+            require = Repository.require
+            monkeypatch.setattr(Repository, "require", fetching)
+            monkeypatch.setattr(running, "started", None)  # no process
+            result = await StackRun(context, store, started).to_end()
+            assert (result.outcome, result.message, result.next_run) == ("interrupted", "the worker was stopped", 0)
+
+    asyncio.run(task())
 
 
 @pytest.mark.parametrize(

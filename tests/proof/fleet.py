@@ -240,7 +240,10 @@ async def in_window(how: str) -> None:
         made.origin.commit(project_files("one", 1, made.port, state, vm("a")))
         first = made.fleet(stack, "first", "secrets-a")
         worker = made.start_worker(first, url=made.server.address.replace(str(made.server.port), str(proxy.port)))
-        await until(lambda found: any(s.phase == "synced" for s in found), store, 300, "the VM is not created")
+        try:
+            await until(lambda found: any(s.phase == "synced" for s in found), store, 300, "the VM is not created")
+        except AssertionError as error:
+            raise AssertionError(await _state(made, store)) from error
         disk = document("Disk", "scratch", {"vm": "a", "size": "30Gi"})
         made.origin.commit(project_files("one", 1, made.port, state, vm("a", memory="16Gi"), disk))
         began = time.monotonic()
