@@ -8,6 +8,7 @@ Runs the commands that a user would type, and fails if one does not end as expec
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -42,7 +43,10 @@ def main(program: Sequence[str] = PROGRAM) -> int:
             stage.database = ends.enter_context(Server.started()).address
             ends.callback(stage.end)
             story(stage)
-        except DemoError as error:
+        except BrokenPipeError:  # nobody reads on, as with `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except (DemoError, httpx.HTTPError) as error:
             if not stage.interrupted:
                 print(stage.logs(), file=sys.stderr)
             print(f"error: {error}", file=sys.stderr)
