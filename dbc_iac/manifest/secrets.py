@@ -165,6 +165,13 @@ class SecretResolver:
             raise DiagnosticError(*self._missing[ref].diagnostics)
         return self._known[ref]
 
+    def available(self, ref: SecretRef) -> SecretText | None:
+        """Resolve a secret; None if that fails."""
+        try:
+            return self.resolve(ref)
+        except DiagnosticError:
+            return None
+
     def _placed(self, ref: SecretRef, diagnostic: Diagnostic) -> Diagnostic:
         """The diagnostic with the field and source range of its reference; a long name of a field is in the detail."""
         path, source = self._places.get(ref, ("", None))

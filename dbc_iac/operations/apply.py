@@ -113,7 +113,7 @@ class _Apply:
         change = self.changes.get(address)
         if change is None or path not in change.secrets:
             return None
-        return self.project.resolved(SecretRef.model_validate(change.secrets[path]))
+        return self.project.resolver.available(SecretRef.model_validate(change.secrets[path]))
 
     def _commit(self, report: Report, done: StateBackup) -> Report:
         """Write the state. The report survives where that fails."""

@@ -18,14 +18,14 @@ from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.load import LoadedProject, load_project
-from dbc_iac.manifest.secrets import SecretRef, SecretResolver, secret_places
+from dbc_iac.manifest.secrets import SecretResolver, secret_places
 from dbc_iac.operations.backends import backend_of
 from dbc_iac.operations.checks import check_manifests
 from dbc_iac.operations.encryption import keyring_of, sealed
 from dbc_iac.operations.identities import Identities
 from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
-from dbc_iac.operations.secrets import preload_secrets, with_all_missing
+from dbc_iac.operations.secrets import preload_secrets, secrets_of, with_all_missing
 from dbc_iac.operations.stack_name import check_stack_name, stack_of
 from dbc_iac.operations.state_checks import check_bindings
 from dbc_iac.plan.context import PlanContext
@@ -295,14 +295,5 @@ class Project:
     def _secret(self, address: str, path: str) -> SecretText | None:
         """The secret of a field; None if it is not available."""
         resource = self.inventory.resources.get(address)
-        value: object = resource.spec if resource is not None else None
-        for key in path.split("."):
-            value = getattr(value, key, None)
-        return self.resolved(value) if isinstance(value, SecretRef) else None
-
-    def resolved(self, ref: SecretRef) -> SecretText | None:
-        """The value of a secret; None if it is not available."""
-        try:
-            return self.resolver.resolve(ref)
-        except DiagnosticError:
-            return None
+        ref = None if resource is None else dict(secrets_of(resource)).get(path)
+        return None if ref is None else self.resolver.available(ref)

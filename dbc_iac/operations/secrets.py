@@ -23,21 +23,15 @@ def preload_secrets(
 
     A missing secret is reported by the operation that needs it.
     """
-    for ref in {*of_project, *(ref for one in resources for _, ref in _of_resource(one))}:
+    for ref in {*of_project, *(ref for one in resources for _, ref in secrets_of(one))}:
         if ref.command is None:
-            try:
-                resolver.resolve(ref)
-            except DiagnosticError:
-                continue
+            resolver.available(ref)
 
 
-def _of_resource(resource: Resource[Spec]) -> Iterator[tuple[str, SecretRef]]:
+def secrets_of(resource: Resource[Spec]) -> Iterator[tuple[str, SecretRef]]:
     """Field and reference of each secret of a resource."""
     for field in kind_of(resource.kind).secret_fields:
-        value: object = resource.spec
-        for key in field.path.split("."):
-            value = getattr(value, key, None)
-        if isinstance(value, SecretRef):
+        if isinstance(value := field.read(resource.spec), SecretRef):
             yield field.path, value
 
 
@@ -54,7 +48,7 @@ def with_all_missing(
         if section != "identities" or name.partition(".")[0] in used:
             found.extend(replace(d, detail=_purpose(path)) for d in _missing(ref, resolver))
     for resource in inventory.resources.values():
-        for field_path, ref in _of_resource(resource):
+        for field_path, ref in secrets_of(resource):
             found.extend(_of_field(d, field_path, resource, Severity.WARNING) for d in _missing(ref, resolver))
     merge_instances(found)
     reported = {(d.summary, d.severity) for d in found}
