@@ -28,7 +28,7 @@ _AREAS = {
 }  # fmt: skip
 _CONSTANT = re.compile(r'^(_?[A-Z][A-Z_]*) = "([^"\\]*)"$', re.MULTILINE)
 """A text of a module."""
-_MAKES = re.compile(r"Diagnostic\(|failure\(|problem\(|failed\(|warn\(")
+_MAKES = re.compile(r"Diagnostic\(|failure\(|problem\(|refusal\(|failed\(|warn\(")
 """Modules without one of these make no diagnostic."""
 
 
@@ -87,6 +87,7 @@ def entries() -> Mapping[str, Entry]:
 _COMMON = {
     "Diagnostic": Signature(("code", "severity", "summary", "detail", "remedy")),
     "problem": Signature(("code", "path", "summary")),
+    "refusal": Signature(("address", "code", "path", "summary", "detail", "remedy")),
     "failed": Signature(("code", "summary", "detail", "remedy")),
     "failure": Signature(("code", "summary", "detail", "remedy", "source")),
     "warn": Signature(("code", "summary")),

@@ -118,6 +118,15 @@ class Inventory:
             found += [other for other in self._moved.get(name, ()) if other not in found]
         return tuple(found)
 
+    def refusal(
+        self, address: str, code: str, path: str, summary: str, detail: str, remedy: str,
+        severity: Severity = Severity.ERROR, exit_code: ExitCode = ExitCode.REFUSED,
+    ) -> Diagnostic:  # fmt: skip
+        """A diagnostic at a field of a resource, which may have no manifest any more."""
+        resource = self.resources.get(address)
+        source = None if resource is None else resource.where(path) or resource.where("")
+        return Diagnostic(code, severity, summary, detail, remedy, source, (), address or None, exit_code)
+
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(Address.of(kind, name))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.goal import Goal
@@ -45,11 +45,12 @@ def _problems(
 
 
 def _problem(context: PlanContext, goal: Goal, why: Unreadable, destroyed: list[str]) -> Diagnostic:
-    code, exit_code = "refused-later", ExitCode.AUTHORISATION
-    summary = f"{goal.route.name} refuses the call for {goal.address}: {why.reason}"
-    detail = f"The apply would first delete or power off {', '.join(destroyed)}. Nothing was changed."
-    remedy = f"Correct `identity` or `rentOrder` of {goal.route.name}, or use --exclude {goal.address}."
-    resource = context.inventory.resources.get(goal.address)
-    if resource is not None:
-        return resource.problem(code, "", summary, detail=detail, remedy=remedy, exit_code=exit_code)
-    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, address=goal.address, exit_code=exit_code)
+    return context.inventory.refusal(
+        goal.address,
+        "refused-later",
+        "",
+        f"{goal.route.name} refuses the call for {goal.address}: {why.reason}",
+        f"The apply would first delete or power off {', '.join(destroyed)}. Nothing was changed.",
+        f"Correct `identity` or `rentOrder` of {goal.route.name}, or use --exclude {goal.address}.",
+        exit_code=ExitCode.AUTHORISATION,
+    )

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from dbc_iac.api.responses import NodeHardware
-from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.capacity import CPUS, GPUS, MEMORY, Capacity, Machine
@@ -65,8 +65,8 @@ def _gpus(
             goes += holds_now - gpus if holds_now > gpus else 0
     free = hardware.gpu_count - hardware.gpu_used
     if comes > free + goes:
-        yield _problem(
-            context, last, GPUS, "node-would-refuse",
+        yield context.inventory.refusal(
+            last, "node-would-refuse", GPUS,
             f"{comes} GPUs requested in total, but {free + goes} of {hardware.gpu_count} are free",
             f"{hardware.gpu_used} are allocated to running VMs, new VMs and failed creations.",
             "Request fewer GPUs, or power off VMs that hold them.",
@@ -83,8 +83,8 @@ def _together(
         allocated = {a: getattr(h, path) for a, h in running.items()}
         grows = [a for a, share in allocated.items() if share and _grows(here[a], path)]
         if grows and sum(allocated.values()) > there >= max(allocated.values()):
-            yield _problem(
-                context, grows[-1], path, "node-would-refuse",
+            yield context.inventory.refusal(
+                grows[-1], "node-would-refuse", path,
                 f"{sum(allocated.values())} {unit} requested in total, but the machine has {int(there)}",
                 "Each VM fits alone, but the last one could not start.",
                 f'Reduce {path}, or set `power: "off"` for some VMs.',
@@ -142,19 +142,10 @@ def _one_vm_an_order(
         if order not in partial or not isinstance(kind, Host) or after[address].gpus == 0:
             continue
         if order in used and change.action in _CREATED:
-            yield _problem(
-                context, address, kind.order_field, "node-would-refuse",
+            yield context.inventory.refusal(
+                address, "node-would-refuse", kind.order_field,
                 f"order {order} is used by {used[order]} already",
                 "An order for a part of the machine has GPUs for one VM.",
                 f"Rent another order and set {kind.order_field}.",
             )  # fmt: skip
         used.setdefault(order, address)
-
-
-def _problem(
-    context: PlanContext, address: str, path: str, code: str, summary: str, detail: str, remedy: str
-) -> Diagnostic:
-    resource = context.inventory.resources.get(address)
-    if resource is None:
-        return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address or None, ExitCode.REFUSED)
-    return resource.problem(code, path, summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)

@@ -107,18 +107,10 @@ def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     summary = f"{change.address} needs {change.placement.parent} powered off"
     detail = "External VMs are never changed, and disks only while their VM is off."
     remedy = f"Remove `external: true` of {change.placement.parent}, or remove {change.address}."
-    resource = context.inventory.resources.get(change.address)
-    if resource is None:
+    if change.address not in context.inventory.resources:
         remedy = f"Remove `external: true` of {change.placement.parent}."
-        return _refusal("external-parent", summary, detail, remedy, change.address)
-    return resource.problem(
-        "external-parent",
-        kind_of(change.kind).parent_field,
-        summary,
-        detail=detail,
-        remedy=remedy,
-        exit_code=ExitCode.REFUSED,
-    )
+    path = kind_of(change.kind).parent_field
+    return context.inventory.refusal(change.address, "external-parent", path, summary, detail, remedy)
 
 
 def _done(action: Action) -> str:
@@ -151,7 +143,4 @@ def _needs_off(context: PlanContext, change: Change, host: str) -> Diagnostic:
     summary = f"{host} must not be powered off"
     detail = f"{cause or change.address} needs it powered off, but its lifecycle.offline is never."
     remedy = f"Set `offline: allow` in {host}, or revert this change."
-    resource = context.inventory.resources.get(change.address)
-    if resource is None:
-        return _refusal("offline-never", summary, detail, remedy, change.address)
-    return resource.problem("offline-never", cause, summary, detail=detail, remedy=remedy, exit_code=ExitCode.REFUSED)
+    return context.inventory.refusal(change.address, "offline-never", cause, summary, detail, remedy)

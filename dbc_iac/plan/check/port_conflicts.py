@@ -63,15 +63,10 @@ def _conflict(context: PlanContext, going: set[str], address: str, other: str, w
     """A conflict, at the VM that is started or changed (`going`), else at the later one."""
     moves = [a for a in (address, other) if a in going]
     at, parent = (other, address) if moves == [other] else (address, other)
-    resource = context.inventory.resources.get(at)
     severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)
     path = Host.address_field if what.startswith("public") else Host.ports_field
     summary = f"{what} of {at} is already in use"
     detail = f"{parent} uses it on the same machine. {_COMPARED}"
     detail += "" if moves else " One VM cannot start while the other runs."
     remedy = "Choose another address." if path == Host.address_field else "Choose another port, or `auto`."
-    if resource is None:
-        return Diagnostic("port-conflict", severity, summary, detail, remedy, None, (), at, code)
-    return resource.problem(
-        "port-conflict", path, summary, detail=detail, remedy=remedy, severity=severity, exit_code=code
-    )
+    return context.inventory.refusal(at, "port-conflict", path, summary, detail, remedy, severity, code)
