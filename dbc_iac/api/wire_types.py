@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import NoReturn, dataclass_transform, get_type_hints
 
@@ -38,68 +37,59 @@ class WireType(ABC):
         """The JSON value. Raises UnsafeWireValue."""
 
 
-@dataclass(frozen=True, slots=True)
-class StringInt(WireType):
-    """An integer as decimal text: 8 is `"8"`. The node parses like C's atoi, so nothing else may get there."""
-
-    key: str
-    low: int
-    high: int = INT32
-
-    def encode(self, value: object) -> Json:
-        return str(_bounded(self.key, value, self.low, self.high))
-
-
-@dataclass(frozen=True, slots=True)
 class JsonInt(WireType):
     """An integer as a JSON number of 32 bits."""
 
-    key: str
-    low: int
-    high: int = INT32
+    def __init__(self, key: str, low: int, high: int = INT32) -> None:
+        self.key, self.low, self.high = key, low, high
 
     def encode(self, value: object) -> Json:
         return _bounded(self.key, value, self.low, self.high)
 
 
-@dataclass(frozen=True, slots=True)
+class StringInt(JsonInt):
+    """An integer as decimal text: 8 is `"8"`. The node parses like C's atoi, so nothing else may get there."""
+
+    def encode(self, value: object) -> Json:
+        return str(super().encode(value))
+
+
 class Text(WireType):
     """Text that matches `pattern` in full, at most `most` bytes."""
 
-    key: str
-    pattern: str = r".*"
-    most: int = 1000
+    def __init__(self, key: str, pattern: str = r".*", most: int = 1000) -> None:
+        self.key, self.pattern, self.most = key, pattern, most
 
     def encode(self, value: object) -> Json:
-        return _text(self.key, value, self.pattern, self.most)
+        if not isinstance(value, str):
+            raise UnsafeWireValue(f"{self.key}: expected text")
+        check_text(self.key, value)
+        if len(value.encode()) > self.most:
+            raise UnsafeWireValue(f"{self.key}: longer than {self.most} bytes")
+        if not re.fullmatch(self.pattern, value):
+            raise UnsafeWireValue(f"{self.key}: the node does not accept this form")
+        return value
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenText(WireType):
+class HiddenText(Text):
     """A `SecretText`, revealed here and only here."""
-
-    key: str
-    pattern: str
-    most: int
 
     def encode(self, value: object) -> Json:
         if not isinstance(value, SecretText):
             raise UnsafeWireValue(f"{self.key}: expected a secret")
-        return _text(self.key, value.reveal(), self.pattern, self.most)
+        return super().encode(value.reveal())
 
 
-@dataclass(frozen=True, slots=True)
-class TextList(WireType):
-    """A whole list of texts; an empty one clears."""
+class TextList(Text):
+    """A whole list of texts; an empty one clears. `most` bytes each."""
 
-    key: str
-    pattern: str
-    most: int = 200
+    def __init__(self, key: str, pattern: str, most: int = 200) -> None:
+        super().__init__(key, pattern, most)
 
     def encode(self, value: object) -> Json:
         if not isinstance(value, tuple):
             raise UnsafeWireValue(f"{self.key}: expected a list")
-        return [_text(self.key, item, self.pattern, self.most) for item in value]
+        return [Text.encode(self, item) for item in value]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -157,17 +147,6 @@ def _bounded(key: str, value: object, low: int, high: int) -> int:
         raise UnsafeWireValue(f"{key}: expected an integer")
     if not low <= value <= high:
         raise UnsafeWireValue(f"{key}: must be {low} to {high}")
-    return value
-
-
-def _text(key: str, value: object, pattern: str, most: int) -> str:
-    if not isinstance(value, str):
-        raise UnsafeWireValue(f"{key}: expected text")
-    check_text(key, value)
-    if len(value.encode()) > most:
-        raise UnsafeWireValue(f"{key}: longer than {most} bytes")
-    if not re.fullmatch(pattern, value):
-        raise UnsafeWireValue(f"{key}: the node does not accept this form")
     return value
 
 
