@@ -150,7 +150,25 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Command
     app = App(replace(runtime, err=ResilientStream(runtime.err)), json=as_json)
     app.runtime = replace(app.runtime, out=ResilientStream(runtime.out, app.unwritable))
     try:
-        if runtime.environ.get("DBC_IAC_DEBUG"):
+        return _code(app, group, arguments)
+    except (KeyboardInterrupt, click.Abort):
+        app.runtime.print_err(INTERRUPTED)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.ERROR
+    except BaseException as error:
+        from dbc_iac.cli.failures import end_of
+
+        return end_of(app, error)
+    finally:
+        if app.logs:
+            stop_logs(app)
+
+
+def _code(app: App, group: click.Command, arguments: Sequence[str]) -> ExitCode:
+    """The exit code of a command that ends by itself, after its problems are reported."""
+    try:
+        if app.runtime.environ.get("DBC_IAC_DEBUG"):
             start_logs(app, "")
         group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
     except Exit as end:
@@ -166,18 +184,6 @@ def run_command(group: click.Command, arguments: Sequence[str], runtime: Command
     except click.ClickException as error:
         app.report([_usage(error)])
         return ExitCode.CONFIGURATION
-    except (KeyboardInterrupt, click.Abort):
-        app.runtime.print_err(INTERRUPTED)
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return ExitCode.ERROR
-    except BaseException as error:
-        from dbc_iac.cli.failures import end_of
-
-        return end_of(app, error)
-    finally:
-        if app.logs:
-            stop_logs(app)
     return ExitCode.OK
 
 

@@ -207,6 +207,12 @@ def test_a_command_that_starts_ends_with_one_line(tmp_path: Path, module: str, n
     assert (child.returncode, out, err.strip()) == (8, "", "interrupted")
 
 
+@pytest.mark.parametrize(("module", "number"), with_signals("dbc_iac.cli.failures"))
+def test_a_command_that_reports_a_problem_ends_with_one_line(tmp_path: Path, module: str, number: int) -> None:
+    child = process(tmp_path, module, str(int(number)), "-C", str(tmp_path), "plan", code=AT_IMPORT + MAIN)
+    assert (*child.communicate(timeout=60), child.returncode) == ("", "interrupted\n", 8)
+
+
 def test_the_exit_code_of_the_start_is_that_of_the_rest() -> None:
     assert ExitCode.INTERRUPTED == INTERRUPTED
 
