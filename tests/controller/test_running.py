@@ -24,10 +24,10 @@ from tests.state.servers import postgres
 
 
 @asynccontextmanager
-async def begun(
+async def open_run(
     directory: Path, data: Path, *, lease: float = 60, **spec: Any
 ) -> AsyncIterator[tuple[WorkerContext, Store, StartedRun]]:
-    """A run that has begun, of a repository with a project in the directory `lab`."""
+    """An open run of a repository with a project in the directory `lab`."""
     origin = Origin.create(directory / "origin", files(1, new_schema()))
     stack = {"name": "lab", "source": "infra", "path": spec.pop("path", "lab")}
     made = fleet(directory, stack, sources={"infra": {"git": origin.url}}, **spec)
@@ -44,7 +44,7 @@ async def begun(
 
 async def ended(directory: Path, data: Path, **spec: Any) -> RunResult:
     """The result of a run."""
-    async with begun(directory, data, **spec) as (context, store, started):
+    async with open_run(directory, data, **spec) as (context, store, started):
         result = await StackRun(context, store, started).to_end()
         [run] = await store.runs("lab")
         assert (run.outcome, run.message) == (result.outcome, result.message)
@@ -55,7 +55,7 @@ def test_a_run_that_waits_for_a_slow_fetch_keeps_its_lease_and_ends_with_its_wor
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def task() -> None:
-        async with begun(tmp_path, tmp_path / "data", lease=0.6) as (context, store, started):
+        async with open_run(tmp_path, tmp_path / "data", lease=0.6) as (context, store, started):
             [first] = await store.runs("lab")
 
             async def fetching(self: Repository, commit: str) -> None:
