@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 @pytest.fixture(scope="module")
 def audited() -> Iterator[list[str]]:
     if not getattr(sys, "_dbc_iac_audited", False):  # a hook cannot be removed
+        import_module("croniter")  # it asks `file` about the program of Python, where there is one
         sys.addaudithook(_audit)
         sys._dbc_iac_audited = True  # type: ignore[attr-defined]
     yield REACHED
