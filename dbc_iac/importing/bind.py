@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity, failure
 from dbc_iac.importing.discover import whose
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
@@ -142,8 +142,4 @@ def _document(context: PlanContext, address: str) -> Resource[Spec]:
 
 
 def _problem(address: str, summary: str, remedy: str, detail: str = "") -> DiagnosticError:
-    return DiagnosticError(
-        Diagnostic(
-            "cannot-import", Severity.ERROR, summary, detail, remedy, address=address, exit_code=ExitCode.REFUSED
-        )
-    )
+    return failure("cannot-import", summary, detail, remedy, address=address, exit_code=ExitCode.REFUSED)

@@ -15,7 +15,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import load_json
 
 _MARK, _VERSION = "dbcIacSignedPlan", 1
@@ -54,7 +54,7 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
     try:
         said = load_json(head)
         if type(said[_MARK]) is not int or said[_MARK] != _VERSION:
-            raise DiagnosticError(_unknown_version())
+            raise _unknown_version()
         key, signature = str(said["key"]), bytes.fromhex(said["signature"])
         VerifyKey(key.encode(), HexEncoder).verify(_CONTEXT + plan, signature)
     except (BadSignatureError, ValueError, KeyError, TypeError):
@@ -69,21 +69,17 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
 def _signing_key(key: SecretText) -> SigningKey:
     text = key.reveal().strip()
     if not _HEX.fullmatch(text):
-        raise DiagnosticError(
-            Diagnostic(
-                "signing-key",
-                Severity.ERROR,
-                "the signing key is not 64 hex digits",
-                remedy="Create one with `dbc-iac signing-key new FILE`.",
-            )
+        raise failure(
+            "signing-key",
+            "the signing key is not 64 hex digits",
+            remedy="Create one with `dbc-iac signing-key new FILE`.",
         )
     return SigningKey(text.encode(), HexEncoder)
 
 
-def _unknown_version() -> Diagnostic:
-    return Diagnostic(
+def _unknown_version() -> DiagnosticError:
+    return failure(
         "plan-format",
-        Severity.ERROR,
         "the plan has an unsupported signature format",
         f"This dbc-iac knows version {_VERSION} of signatures. The plan was not read.",
         "Use the dbc-iac that signed it, or plan again with this version.",
@@ -92,13 +88,10 @@ def _unknown_version() -> Diagnostic:
 
 
 def _refused(code: str, summary: str, reason: str = "") -> DiagnosticError:
-    return DiagnosticError(
-        Diagnostic(
-            code,
-            Severity.ERROR,
-            summary,
-            f"{reason}The plan was not read.",
-            "Plan again with `-o FILE` and a signing key that the project file trusts (trustedPlanKeys).",
-            exit_code=ExitCode.REFUSED,
-        )
+    return failure(
+        code,
+        summary,
+        f"{reason}The plan was not read.",
+        "Plan again with `-o FILE` and a signing key that the project file trusts (trustedPlanKeys).",
+        exit_code=ExitCode.REFUSED,
     )

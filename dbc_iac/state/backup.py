@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import load_json
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
 from dbc_iac.state.journal import Record, fold, records_after
@@ -97,6 +97,4 @@ def push(copy: StateBackup, store: Store, *, project: str, uid: str) -> State:
 
 
 def _refuse(code: str, summary: str, remedy: str) -> NoReturn:
-    raise DiagnosticError(
-        Diagnostic(code, Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED)
-    ) from None
+    raise failure(code, summary, remedy=remedy, exit_code=ExitCode.REFUSED) from None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation, State
@@ -51,7 +51,7 @@ class Journal:
                 self._backend.append(line, sync=durable and number == len(records))
         except OSError as error:
             self._broken = True
-            raise DiagnosticError(_not_written(self._backend.journal_place, error)) from error
+            raise _not_written(self._backend.journal_place, error) from error
         except DiagnosticError:  # the lease was lost
             self._broken = True
             raise
@@ -62,25 +62,24 @@ class Journal:
         try:
             lines = self._backend.lines()
         except OSError as error:
-            raise DiagnosticError(_unreadable(place, error)) from None
+            raise _unreadable(place, error) from None
         try:
             for record in migrated_records(map(load_json, lines)):
                 version = record.get("formatVersion")
                 if isinstance(version, int) and version > FORMAT_VERSION:
-                    raise DiagnosticError(_newer(place, version))
+                    raise _newer(place, version)
                 if "type" not in record:
                     refuse_sealed(record, place)
                 RECORD.validate_python(record)
                 records.append(record)
         except (ValueError, TypeError, AttributeError):  # pydantic's is a ValueError
-            raise DiagnosticError(_broken(place, len(records) + 1)) from None
+            raise _broken(place, len(records) + 1) from None
         return records
 
 
-def _broken(place: str, number: int) -> Diagnostic:
-    return Diagnostic(
+def _broken(place: str, number: int) -> DiagnosticError:
+    return failure(
         "journal-corrupt",
-        Severity.ERROR,
         f"line {number} of {place} is not a journal record",
         "Without this record, a call of an interrupted apply could be made twice.",
         "Restore the journal from a backup, or remove the line if its call is known to have had no effect.",
@@ -88,16 +87,15 @@ def _broken(place: str, number: int) -> Diagnostic:
     )
 
 
-def _unreadable(place: str, error: OSError) -> Diagnostic:
+def _unreadable(place: str, error: OSError) -> DiagnosticError:
     summary = f"cannot read {place} ({error.strerror})"
     remedy = "Check the permissions and the connection to the backend."
-    return Diagnostic("journal-unreadable", Severity.ERROR, summary, remedy=remedy, exit_code=code_of(error))
+    return failure("journal-unreadable", summary, remedy=remedy, exit_code=code_of(error))
 
 
-def _newer(place: str, version: int) -> Diagnostic:
-    return Diagnostic(
+def _newer(place: str, version: int) -> DiagnosticError:
+    return failure(
         "journal-newer",
-        Severity.ERROR,
         f"{place} has format {version}; this version reads up to {FORMAT_VERSION}",
         "Nothing was changed.",
         "Install the version of dbc-iac that wrote it, or a newer one.",
@@ -105,10 +103,9 @@ def _newer(place: str, version: int) -> Diagnostic:
     )
 
 
-def _not_written(place: str, error: OSError) -> Diagnostic:
-    return Diagnostic(
+def _not_written(place: str, error: OSError) -> DiagnosticError:
+    return failure(
         "journal-not-written",
-        Severity.ERROR,
         f"cannot write {place} ({error.strerror})",
         "Each call is recorded before it is made; the calls made so far are in the journal.",
         "Free some space or fix the permissions, then run `dbc-iac apply` again to continue from the journal.",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.files import open_own
 
@@ -39,7 +39,7 @@ def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[No
     try:
         descriptor = _taken(path, holder)
     except OSError as error:  # a disk that is read-only or full, a file system without locks
-        raise DiagnosticError(_impossible(path, error)) from error
+        raise _impossible(path, error) from error
     try:
         yield
         os.ftruncate(descriptor, 0)
@@ -117,10 +117,9 @@ def _held(path: Path, text: bytes) -> Diagnostic:
     )
 
 
-def _impossible(path: Path, error: OSError) -> Diagnostic:
-    return Diagnostic(
+def _impossible(path: Path, error: OSError) -> DiagnosticError:
+    return failure(
         "state-not-lockable",
-        Severity.ERROR,
         f"cannot lock {path} ({error.strerror})",
         "Without a lock two runs could create every object twice.",
         "Free some space, fix the permissions, or keep the state on a local disk.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 
 MARK = "dbcIacSealed"
 """Key of the format version in the header of a sealed document."""
@@ -22,11 +22,8 @@ def refuse_sealed(value: object, place: str) -> None:
 
 
 def encrypted_without_key(place: str) -> NoReturn:
-    raise DiagnosticError(
-        Diagnostic(
-            "state-encrypted",
-            Severity.ERROR,
-            f"{place} is encrypted, but no key is configured",
-            remedy="Add `encryption` with its key to the project file. Nothing was changed.",
-        )
+    raise failure(
+        "state-encrypted",
+        f"{place} is encrypted, but no key is configured",
+        remedy="Add `encryption` with its key to the project file. Nothing was changed.",
     )

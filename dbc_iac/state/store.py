@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.backends.local import LocalBackend
@@ -198,15 +198,12 @@ class Store:
         except MovedError:
             self._moved()
         except OSError as error:
-            raise DiagnosticError(
-                Diagnostic(
-                    "state-not-written",
-                    Severity.ERROR,
-                    f"cannot write {self.backend.place} ({error.strerror})",
-                    "Completed calls are in the journal as far as it could be written.",
-                    "Free some space or fix the permissions, then run `dbc-iac apply` to continue from the journal.",
-                    exit_code=ExitCode.PARTIAL,
-                )
+            raise failure(
+                "state-not-written",
+                f"cannot write {self.backend.place} ({error.strerror})",
+                "Completed calls are in the journal as far as it could be written.",
+                "Free some space or fix the permissions, then run `dbc-iac apply` to continue from the journal.",
+                exit_code=ExitCode.PARTIAL,
             ) from error
 
 
@@ -219,7 +216,7 @@ class LocalStore(Store):
 
 
 def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR, *, detail: str = "") -> NoReturn:
-    raise DiagnosticError(Diagnostic(code, Severity.ERROR, summary, detail, remedy, exit_code=exit_code)) from None
+    raise failure(code, summary, detail, remedy, exit_code=exit_code) from None
 
 
 def _not_there(code: str, summary: str, error: OSError, remedy: str) -> NoReturn:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange, failure
 from dbc_iac.kinds import Inventory, kind_of, kinds
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, State
@@ -217,6 +217,4 @@ class _Rename:
 
 
 def _problem(summary: str, remedy: str) -> DiagnosticError:
-    return DiagnosticError(
-        Diagnostic("cannot-move", Severity.ERROR, summary, remedy=remedy, exit_code=ExitCode.REFUSED)
-    )
+    return failure("cannot-move", summary, remedy=remedy, exit_code=ExitCode.REFUSED)

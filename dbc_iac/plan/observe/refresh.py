@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dbc_iac.api.wire_types import UnsafeWireValue
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
@@ -188,17 +188,16 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
     except UnsafeWireValue as error:
         if tracked.binding is None and tracked.pending is None:
             raise
-        raise DiagnosticError(_unusable(tracked.address, str(error))) from None
+        raise _unusable(tracked.address, str(error)) from None
     if seen.not_rented and not seen.reason.endswith(_NOBODY_RENTS):
         return replace(seen, not_rented=await _has_ended(tracked.place, context, reader))
     return seen
 
 
-def _unusable(address: str, problem: str) -> Diagnostic:
+def _unusable(address: str, problem: str) -> DiagnosticError:
     """The error of a value in the state that no apply has written."""
-    return Diagnostic(
+    return failure(
         "state-corrupt",
-        Severity.ERROR,
         f"the state of {address} has a value that no node accepts",
         f"{problem}. Nothing was changed.",
         "Restore the state from an older version or a backup.",

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.json import value_text
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -31,7 +31,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
         executable_steps(plan)
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # values that no resource of the kind has
         _LOG.debug("the steps of a plan file cannot be compiled", exc_info=error)
-        raise DiagnosticError(_damaged()) from None
+        raise _damaged() from None
     reader = CachedReader(context.connect, repeats=True)
     pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_forgotten(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
@@ -40,10 +40,9 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
         raise DiagnosticError(*problems)
 
 
-def _damaged() -> Diagnostic:
-    return Diagnostic(
+def _damaged() -> DiagnosticError:
+    return failure(
         "not-a-plan",
-        Severity.ERROR,
         "the plan file is damaged: its changes cannot be carried out",
         remedy="Run `dbc-iac plan -o FILE` again.",
         exit_code=ExitCode.CONFIGURATION,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.plan.model import GoalSummary, Plan, Step, StepKind
 from dbc_iac.plan.schedule.step_builder import StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps
@@ -20,16 +20,15 @@ def executable_steps(plan: Plan) -> dict[str, StepBuilder]:
     compiled = [builder.step() for builder in builders.values()]
     for planned, now in zip_longest(plan.steps, compiled):
         if planned != now:
-            raise DiagnosticError(_other_steps(planned, now))
+            raise _other_steps(planned, now)
     return builders
 
 
-def _other_steps(planned: Step | None, now: Step | None) -> Diagnostic:
+def _other_steps(planned: Step | None, now: Step | None) -> DiagnosticError:
     step = planned or now
     assert step is not None  # noqa: S101 - one of the two was given
-    return Diagnostic(
+    return failure(
         "plan-stale",
-        Severity.ERROR,
         f"the steps of {step.address} differ from the plan",
         f"Planned: {_described(planned)}. Now: {_described(now)}. Nothing was sent.",
         "Run `dbc-iac plan -o FILE` again with this version, and review the new plan.",

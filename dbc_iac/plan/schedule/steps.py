@@ -13,7 +13,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import host
 from dbc_iac.kinds.framework.goal import Goal, Needs
@@ -56,14 +56,13 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     try:
         keys = [*TopologicalSorter({k: sorted(b.first) for k, b in builders.items()}).static_order()]
     except CycleError as error:
-        raise DiagnosticError(_no_order(error.args[1])) from None
+        raise _no_order(error.args[1]) from None
     return {k: builders[k] for k in keys}
 
 
-def _no_order(ring: list[str]) -> Diagnostic:
-    return Diagnostic(
+def _no_order(ring: list[str]) -> DiagnosticError:
+    return failure(
         "no-order",
-        Severity.ERROR,
         "the steps form a dependency cycle",
         "The disks of a VM share one power-off window, and these steps wait for each other: "
         f"{' -> '.join(reversed(ring))}.",

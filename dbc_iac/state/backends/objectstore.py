@@ -33,7 +33,7 @@ from obstore.store import ObjectStore, from_url
 
 from dbc_iac.api.http import MIB
 from dbc_iac.api.patterns import HEADER_VALUE
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
 from dbc_iac.state.backends.log_levels import DEPTH, LevelledBackend, Numbered
@@ -145,7 +145,7 @@ class ObjectStoreBackend(LevelledBackend):
         for mode in ("create", stale):
             with suppress(AlreadyExistsError, PreconditionError):
                 self._seen[LOCK] = self._put(LOCK, mine, mode)
-                raise DiagnosticError(_unconditional(self._name))
+                raise _unconditional(self._name)
 
     def _take(self, part: str) -> None:
         """Rewrite an object unchanged, so that the former holder of the lock cannot write it."""
@@ -301,10 +301,9 @@ def _no_bucket() -> OSError:
     return unreachable("there is no such bucket")
 
 
-def _unconditional(name: str) -> Diagnostic:
-    return Diagnostic(
+def _unconditional(name: str) -> DiagnosticError:
+    return failure(
         "store-unconditional",
-        Severity.ERROR,
         f"{name} ignores If-None-Match or If-Match",
         "It accepted a write that it must refuse. Without conditional writes there is no lock: two runs could create "
         "every object twice.",

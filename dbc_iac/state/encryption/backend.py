@@ -19,7 +19,7 @@ from nacl.encoding import HexEncoder
 from nacl.hash import blake2b
 from nacl.utils import random
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, Stored
 from dbc_iac.state.document import MAX_VALUES
@@ -94,7 +94,7 @@ class EncryptedBackend:
             if not _is_a_state(stored.content):
                 refuse_altered(self.place)
             if self._writes in {Writes.SEALED, Writes.NEW_KEY}:
-                raise DiagnosticError(_in_the_clear(self.place))
+                raise _in_the_clear(self.place)
             self._opened = _Opened(None, b"")
             return stored
         header, content, key = open_sealed(stored.content, self.place, self._keys)
@@ -142,7 +142,7 @@ class EncryptedBackend:
             return []
         opened = self._opened
         if opened is None:
-            raise DiagnosticError(_without_state(self.place))
+            raise _without_state(self.place)
         self._stale = self._is_stale(found, opened)
         if self._stale:
             return []
@@ -224,10 +224,9 @@ def _sealed_line(line: bytes) -> tuple[str, int, str] | None:
         return None
 
 
-def _in_the_clear(place: str) -> Diagnostic:
-    return Diagnostic(
+def _in_the_clear(place: str) -> DiagnosticError:
+    return failure(
         "state-in-the-clear",
-        Severity.ERROR,
         f"{place} is not encrypted",
         "The project encrypts its state. Anyone who can write there could have replaced it.",
         "Run `dbc-iac state encrypt` once, or remove `encryption` from the project file.",
@@ -235,10 +234,9 @@ def _in_the_clear(place: str) -> Diagnostic:
     )
 
 
-def _without_state(place: str) -> Diagnostic:
-    return Diagnostic(
+def _without_state(place: str) -> DiagnosticError:
+    return failure(
         "state-lost",
-        Severity.ERROR,
         f"{place} is missing, but its journal exists",
         "The journal is encrypted with the key of the state.",
         remedy=f"Restore {place} from an older version or a backup. If there is none, remove its journal and run "

@@ -17,7 +17,7 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 from nacl.utils import random
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.json import load_json
 from dbc_iac.state.encryption.keys import SIZE, Keyring, Wrapped, excess
 from dbc_iac.state.sealed import MARK, is_sealed
@@ -65,7 +65,7 @@ def open_sealed(content: bytes, place: str, keys: Keyring) -> tuple[Header, byte
     """The header, the content, and the key that decrypts it. Raises DiagnosticError."""
     header, text = _parsed(content, place)
     if problem := excess(header.keys):
-        raise DiagnosticError(_too_many(place, problem))
+        raise _too_many(place, problem)
     try:
         key = keys.unwrap(header.keys)
     except (KeyError, ValueError, TypeError):
@@ -100,15 +100,12 @@ def decrypted(text: str, associated: bytes, key: bytes, place: str) -> bytes:
 
 
 def refuse_altered(place: str) -> NoReturn:
-    raise DiagnosticError(
-        Diagnostic(
-            "state-altered",
-            Severity.ERROR,
-            f"{place} was altered, truncated or replaced",
-            "Any change to an encrypted file makes it unreadable. Nothing was changed.",
-            "Restore it from an older version or a backup, and find out who wrote it.",
-            exit_code=ExitCode.ERROR,
-        )
+    raise failure(
+        "state-altered",
+        f"{place} was altered, truncated or replaced",
+        "Any change to an encrypted file makes it unreadable. Nothing was changed.",
+        "Restore it from an older version or a backup, and find out who wrote it.",
+        exit_code=ExitCode.ERROR,
     )
 
 
@@ -129,10 +126,9 @@ def _parsed(content: bytes, place: str) -> tuple[Header, str]:
         refuse_altered(place)
 
 
-def _too_many(place: str, problem: str) -> Diagnostic:
-    return Diagnostic(
+def _too_many(place: str, problem: str) -> DiagnosticError:
+    return failure(
         "state-altered",
-        Severity.ERROR,
         f"{place} is encrypted for {problem}",
         "dbc-iac writes no such file: each entry costs time and memory to try. Nothing was changed.",
         "Restore it from an older version or a backup, and find out who wrote it.",
@@ -141,14 +137,11 @@ def _too_many(place: str, problem: str) -> Diagnostic:
 
 
 def _newer(place: str, version: int) -> NoReturn:
-    raise DiagnosticError(
-        Diagnostic(
-            "state-newer",
-            Severity.ERROR,
-            f"{place} has encryption format {version} (supported: up to {FORMAT})",
-            remedy="Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
-            exit_code=ExitCode.ERROR,
-        )
+    raise failure(
+        "state-newer",
+        f"{place} has encryption format {version} (supported: up to {FORMAT})",
+        remedy="Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
+        exit_code=ExitCode.ERROR,
     )
 
 

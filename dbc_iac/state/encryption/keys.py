@@ -22,7 +22,7 @@ from nacl.secret import SecretBox
 from nacl.utils import random
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.json import Json
 
 SIZE = 32
@@ -139,7 +139,7 @@ class Recipient(KeyReader):
     def wrap(self, key: bytes) -> dict[str, Json]:
         """Raises DiagnosticError without a private key: readers could not verify the writer."""
         if self.writer is None:
-            raise DiagnosticError(_no_writer())
+            raise _no_writer()
         box = _box(self.writer, self.public)
         return {
             "kind": self.kind, "publicKey": self.public, "from": public_of(self.writer), "key": box.encrypt(key).hex(),
@@ -196,7 +196,7 @@ class Keyring:
         named = {reader.name for reader in self.readers}
         writers = {r.writer and public_of(r.writer) for r in self.readers if isinstance(r, Recipient)}
         if not writers <= named:
-            raise DiagnosticError(_no_writer())
+            raise _no_writer()
 
     def wrap(self, key: bytes) -> list[dict[str, Json]]:
         """Raises DiagnosticError as `require_writable` does."""
@@ -241,10 +241,9 @@ def _box(private: SecretText, public: str) -> Box:
     return Box(PrivateKey(_bytes(private, "the private key")), PublicKey(public.encode(), HexEncoder))
 
 
-def _no_writer() -> Diagnostic:
-    return Diagnostic(
+def _no_writer() -> DiagnosticError:
+    return failure(
         "no-private-key",
-        Severity.ERROR,
         "`encryption.recipients` needs a private key for writing",
         "Anyone who knows a public key could write for it, so readers accept documents of a recipient only.",
         "Set `encryption.privateKey` to the private key of one of the recipients.",
@@ -300,12 +299,9 @@ def _opened(box: SecretBox | Box, entry: Wrapped) -> bytes | None:
 def _bytes(text: SecretText, what: str) -> bytes:
     digits = text.reveal().strip()
     if not _HEX.fullmatch(digits):
-        raise DiagnosticError(
-            Diagnostic(
-                "encryption-key",
-                Severity.ERROR,
-                f"{what} is not 64 hex digits",
-                remedy="Create one with `dbc-iac state new-key FILE`.",
-            )
+        raise failure(
+            "encryption-key",
+            f"{what} is not 64 hex digits",
+            remedy="Create one with `dbc-iac state new-key FILE`.",
         )
     return bytes.fromhex(digits)
