@@ -81,8 +81,11 @@ class PlainExchanges:
         """A connection on which nothing has come since its last answer, not even its end."""
         while self._idle:
             of, since, connection = self._idle.pop()
-            if of == server and asyncio.get_running_loop().time() - since < self._keep_alive and connection.silent:
-                return connection
+            if of == server and connection.reusable and asyncio.get_running_loop().time() - since < self._keep_alive:
+                poll = select.poll()  # the event loop may not have run since
+                poll.register(connection.transport.get_extra_info("socket"), select.POLLIN)
+                if not poll.poll(0):
+                    return connection
             connection.close()
         return None
 
@@ -113,26 +116,17 @@ class _Connection(asyncio.Protocol):
         self._body = bytearray()
         self._parser = HttpResponseParser(self)
         self._answer = asyncio.get_running_loop().create_future()
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             self._end(BrokenError("connection closed without an answer"))
-        self._transport.write(request)
+        self.transport.write(request)
         return self._answer
-
-    @property
-    def silent(self) -> bool:
-        """Whether the server has sent nothing since its answer, nor closed the connection."""
-        if not self.reusable:
-            return False
-        poll = select.poll()  # the event loop may not have run since
-        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
-        return not poll.poll(0)
 
     def close(self) -> None:
         self.reusable = False
-        self._transport.abort()
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._transport = transport
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
