@@ -16,6 +16,7 @@ from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.goal import Goal, GoalState
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.state.document import Binding, PendingOperation
@@ -44,7 +45,7 @@ def _settled(bound: Binding, change: Change) -> Binding:
             "dependencies": tuple(change.dependencies),
             "protected": change.protected,
             "applied": {**bound.applied, **change.settled},
-            "powered_off_by_apply": bound.powered_off_by_apply and not kind_of(bound.kind).power_of(change.settled),
+            "powered_off_by_apply": bound.powered_off_by_apply and not power_of(kind_of(bound.kind), change.settled),
         }
     )
 

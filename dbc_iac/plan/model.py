@@ -18,6 +18,7 @@ from typing import Any
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import power_of
 
 FORMAT_VERSION = 2
 
@@ -121,12 +122,12 @@ class Change:
     @property
     def observed_power(self) -> str:
         """The power state that was observed; empty if there is none."""
-        return kind_of(self.kind).power_of(self.observed)
+        return power_of(kind_of(self.kind), self.observed)
 
     @property
     def desired_power(self) -> str:
         """The power state of the manifest; empty if it sets none."""
-        return kind_of(self.kind).power_of(self.desired)
+        return power_of(kind_of(self.kind), self.desired)
 
     @property
     def target(self) -> str:

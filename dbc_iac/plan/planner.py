@@ -14,7 +14,7 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, power_of
 from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, spoiling, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
@@ -219,7 +219,7 @@ def decide_until_stable(
 def _closed(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> tuple[int, ...]:
     """Numbers of the pending operations that can be closed."""
     seen = ((kind_of(t.kind), refreshed.observations[a]) for a, t in refreshed.tracked_objects.items())
-    waiting = frozenset(o.id for kind, o in seen if isinstance(kind, Host) and kind.power_of(o.values) != "on")
+    waiting = frozenset(o.id for kind, o in seen if isinstance(kind, Host) and power_of(kind, o.values) != "on")
     return tuple(resolvable_operations(context.state, changes, refreshed.observations, waiting))
 
 

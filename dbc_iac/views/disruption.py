@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, power_field
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.text.wording import count, duration
@@ -145,7 +145,7 @@ def _of_change(change: Change) -> Effect | None:
         return Effect.DELETED if change.action is Action.DELETE else Effect.REPLACED
     if change.action is not Action.UPDATE:
         return None
-    after, power = {f.path: f.after for f in change.fields}, kind_of(change.kind).power_field
+    after, power = {f.path: f.after for f in change.fields}, power_field(kind_of(change.kind))
     if power in after:
         return Effect.STAYS_OFF if after[power] == "off" else Effect.STARTED
     return Effect.CYCLED if "restart" in after else None

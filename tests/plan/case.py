@@ -35,7 +35,7 @@ from dbc_iac.api.responses import NodeDisk, NodeHardware, NodeImage, RentOrder
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import UsesCapacity
+from dbc_iac.kinds.framework.capabilities import UsesCapacity, capacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
@@ -194,7 +194,7 @@ class Case:
         for node, machine in (self.written.get("machines") or {}).items():
             target = _target(node, self.applied)
             others = machine.get("others") or {}
-            found[target] = {name: kind_of("VirtualMachine").capacity(fields) for name, fields in others.items()}
+            found[target] = {name: capacity(kind_of("VirtualMachine"), fields) for name, fields in others.items()}
         return found
 
     @property

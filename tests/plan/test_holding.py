@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import capacity
 
 HOST: dict[str, Any] = {"ports.ssh": 20000, "ports.vnc": 20001, "ports.forward": ["udp,8080-8081:80-81"]}
 PUBLIC: dict[str, Any] = {**HOST, "publicIp": "203.0.113.50"}
@@ -32,5 +33,5 @@ PUBLIC: dict[str, Any] = {**HOST, "publicIp": "203.0.113.50"}
 def test_two_vms_clash_in_what_the_node_compares(
     one: dict[str, Any], other: dict[str, Any], clashes: tuple[str, ...]
 ) -> None:
-    capacity = kind_of("VirtualMachine").capacity
-    assert capacity(one).clashes(capacity(other)) == capacity(other).clashes(capacity(one)) == clashes
+    of_one, of_other = (capacity(kind_of("VirtualMachine"), fields) for fields in (one, other))
+    assert of_one.clashes(of_other) == of_other.clashes(of_one) == clashes

@@ -19,6 +19,7 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.capabilities import Powered
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource, unknown_clients
 from dbc_iac.kinds.framework.kind import Kind, register
@@ -171,9 +172,8 @@ class DeepLinkPassword(Goal):
 
 
 @register
-class BareMetalInstance(Kind[BareMetalInstanceSpec]):
+class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
     name = "BareMetalInstance"
-    power_field = "power"
     spec = BareMetalInstanceSpec
 
     def route(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> Route:

@@ -1,4 +1,7 @@
-"""Capabilities of kinds: questions that only some kinds answer. A kind has one by inheriting from its class."""
+"""Capabilities of kinds: questions that only some kinds answer. A kind has one by inheriting from its class.
+
+The functions below give the answer of any kind, that of a kind without the capability included.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,19 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.inventory import Resource
-from dbc_iac.kinds.framework.kind import kind_of
+from dbc_iac.kinds.framework.kind import Kind, kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation
+from dbc_iac.kinds.images.files import FileAt
 
 
-class Host(ABC):
+class Powered:
+    """Has a power state."""
+
+    power_field: ClassVar[str] = "power"
+
+
+class Host(Powered, ABC):
     """A machine that others live on, and that can be powered off and on. Power-off windows are of hosts."""
 
     order_field: ClassVar[str] = "rentOrder"
@@ -47,6 +57,13 @@ class Host(ABC):
 class Child:
     """Lives on a host and is deleted with it."""
 
+    parent_field: ClassVar[str]
+    """The spec field that names its host."""
+    max_per_parent: ClassVar[int] = 0
+    """Limit of children on one host; 0: none."""
+    survives_parent: ClassVar[bool] = False
+    """Whether its product stays when its host goes: it is replaced only when its own fields change."""
+
     async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
         """Number that can still be created on `lookup.parent_id`; None if there is no limit or it was not read."""
         return None
@@ -56,8 +73,31 @@ class Child:
         return ""
 
 
+class FileProvider(ABC):
+    """Provides image files, or is made from them."""
+
+    file_field: ClassVar[str] = ""
+    """The spec field that names the file that it is made from; empty without one."""
+
+    def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that an object with these fields provides, as sources for others."""
+        return frozenset()
+
+    @abstractmethod
+    def build_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files that have to exist when an object with these fields is created."""
+
+    def runtime_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
+        """Files without which an existing object with these fields is broken."""
+        return frozenset()
+
+
 class UsesCapacity:
     """Takes a part of a GPU node. Preflight checks it against the node."""
+
+    def capacity(self, fields: Mapping[str, Json]) -> Capacity:
+        """Part of its machine that an object with these fields takes."""
+        return Capacity()
 
     def networks_of(self, desired: Mapping[str, Json]) -> frozenset[str]:
         """Names of LANs that its machine must know before it is created."""
@@ -86,6 +126,52 @@ def host(name: str) -> Host:
     return kind
 
 
+def power_of(kind: Kind[Any], fields: Mapping[str, Json]) -> str:
+    """`on`, `off` or another power state in the fields of an object; empty if they have none."""
+    return str(fields.get(kind.power_field) or "") if isinstance(kind, Powered) else ""
+
+
+def power_field(kind: Kind[Any]) -> str:
+    """Path of the field with the power state; empty for kinds without one."""
+    return kind.power_field if isinstance(kind, Powered) else ""
+
+
+def parent_field(kind: Kind[Any]) -> str:
+    """The spec field that names the host of a child; empty for other kinds."""
+    return kind.parent_field if isinstance(kind, Child) else ""
+
+
+def max_per_parent(kind: Kind[Any]) -> int:
+    """Limit of children of a kind on one host; 0: none."""
+    return kind.max_per_parent if isinstance(kind, Child) else 0
+
+
+def survives_parent(kind: Kind[Any]) -> bool:
+    """Whether the product of a child stays when its host goes."""
+    return isinstance(kind, Child) and kind.survives_parent
+
+
+def provided_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
+    """Files that exist once an object with these fields does."""
+    return kind.provides(values) if isinstance(kind, FileProvider) else frozenset()
+
+
+def build_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
+    """Files that have to exist when an object with these fields is created."""
+    return kind.build_files(values) if isinstance(kind, FileProvider) else frozenset()
+
+
+def runtime_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:
+    """Files without which an existing object with these fields is broken."""
+    return kind.runtime_files(values) if isinstance(kind, FileProvider) else frozenset()
+
+
 def made_from(resource: Resource[Any]) -> SourceRange | None:
     """Place in the manifest of the name of the file that a resource is made from, else of the manifest itself."""
-    return resource.where(kind_of(resource.kind).file_field) or resource.where("")
+    kind = kind_of(resource.kind)
+    return resource.where(kind.file_field if isinstance(kind, FileProvider) else "") or resource.where("")
+
+
+def capacity(kind: Kind[Any], fields: Mapping[str, Json]) -> Capacity:
+    """Part of its machine that an object with these fields takes."""
+    return kind.capacity(fields) if isinstance(kind, UsesCapacity) else Capacity()

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
@@ -23,7 +22,6 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.spec import Spec, SpecField, spec_fields
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
-from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.state.document import Binding
 
 S = TypeVar("S", bound=Spec)
@@ -63,17 +61,6 @@ class Kind(ABC, Generic[S]):
 
     ids_in_paths: ClassVar[bool] = True
     """Whether calls have its id as a part of their path."""
-
-    power_field: ClassVar[str] = ""
-    """The field with its power state; empty for kinds without one."""
-    parent_field: ClassVar[str] = ""
-    """The field that names the host that it lives on; empty for kinds that live on none."""
-    max_per_parent: ClassVar[int] = 0
-    """Limit of children on one host; 0: none."""
-    survives_parent: ClassVar[bool] = False
-    """Whether its product stays when its host goes: it is replaced only when its own fields change."""
-    file_field: ClassVar[str] = ""
-    """The field that names the image file that it is made from; empty without one."""
 
     @cached_property
     def fields(self) -> tuple[SpecField, ...]:
@@ -145,26 +132,6 @@ class Kind(ABC, Generic[S]):
     def natural_key(self, resource: Resource[S], inventory: Inventory) -> str:
         """Key by which an object outside the state is found (a name, a uuid); empty if the API has none."""
         return ""
-
-    def power_of(self, fields: Mapping[str, Json]) -> str:
-        """`on`, `off` or another power state in the fields of an object; empty if they have none."""
-        return str(fields.get(self.power_field) or "")
-
-    def capacity(self, fields: Mapping[str, Json]) -> Capacity:
-        """Part of its machine that an object with these fields takes."""
-        return Capacity()
-
-    def provides(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
-        """Image files that an object with these fields provides, as sources for others."""
-        return frozenset()
-
-    def build_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
-        """Image files that have to exist when an object with these fields is created."""
-        return frozenset()
-
-    def runtime_files(self, values: Mapping[str, Json]) -> frozenset[FileAt]:
-        """Image files without which an existing object with these fields is broken."""
-        return frozenset()
 
     def places(self, inventory: Inventory) -> Iterable[Route]:
         """Routes to every machine that may have its objects."""

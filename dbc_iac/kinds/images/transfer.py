@@ -15,7 +15,7 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.storage_responses import Progress, StoredImage, stored_size
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import UsesImageServer
+from dbc_iac.kinds.framework.capabilities import FileProvider, UsesImageServer
 from dbc_iac.kinds.framework.goal import Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind
@@ -121,7 +121,7 @@ async def still_used(reader: CachedReader, route: Route, users: Mapping[str, str
     return GoalState(GoalStatus.FAILED, f"still in use by {', '.join(left)}") if left else None
 
 
-class CopyKind(Kind[S], UsesImageServer):
+class CopyKind(Kind[S], FileProvider, UsesImageServer):
     """A copy of an image file, on a node or in an image server. `exists`, `again` and `whole` are its transfers."""
 
     ids_in_paths = False

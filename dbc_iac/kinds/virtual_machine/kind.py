@@ -9,7 +9,7 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import Host, UsesCapacity
+from dbc_iac.kinds.framework.capabilities import FileProvider, Host, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
@@ -46,9 +46,8 @@ _PORTS = ("ports.ssh", "ports.rdp", "ports.vnc")
 
 
 @register
-class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, Importable):
+class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider, Importable):
     name = "VirtualMachine"
-    power_field = "power"
     name_prefix = "vm"
     spec = VirtualMachineSpec
     file_field = "image"

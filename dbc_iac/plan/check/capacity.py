@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, capacity, power_field
 from dbc_iac.kinds.framework.capacity import CPUS, GPUS, MEMORY, Capacity, Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.plan.context import PlanContext
@@ -43,7 +43,7 @@ def required_capacity(change: Change) -> Capacity:
     """Capacity of a resource after the apply. An object that is removed from the state and exists still has its own."""
     if change.action is Action.DELETE or (change.action is Action.FORGET and not change.observed):
         return Capacity()
-    return kind_of(change.kind).capacity(change.desired or change.applied)
+    return capacity(kind_of(change.kind), change.desired or change.applied)
 
 
 def _gpus(
@@ -55,7 +55,7 @@ def _gpus(
     comes, goes = 0, 0
     last = ""
     for address, change in here.items():
-        before = kind_of(change.kind).capacity(change.applied).gpus if change.applied else 0
+        before = capacity(kind_of(change.kind), change.applied).gpus if change.applied else 0
         holds_now = before if change.observed_power == "on" else 0
         gpus = after[address].gpus
         if change.action in _CREATED | {Action.UPDATE} and gpus > holds_now:
@@ -94,7 +94,7 @@ def _together(
 def _grows(change: Change, path: str) -> bool:
     return change.action in _CREATED or (
         change.action is Action.UPDATE
-        and any(f.path in {path, kind_of(change.kind).power_field} for f in change.fields)
+        and any(f.path in {path, power_field(kind_of(change.kind))} for f in change.fields)
     )
 
 
@@ -109,7 +109,7 @@ def _space(
         if change.action not in _CREATED | {Action.UPDATE}:
             continue  # deletions come later
         updated = change.action is Action.UPDATE
-        had = kind_of(change.kind).capacity({**change.applied, **change.observed}).space if updated else {}
+        had = capacity(kind_of(change.kind), {**change.applied, **change.observed}).space if updated else {}
         for directory, size in after[address].space.items():
             root, more = hardware.holding(directory), size - had.get(directory, 0)
             if root is not None and more > 0:

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
 from dbc_iac.kinds import Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import made_from
+from dbc_iac.kinds.framework.capabilities import build_files, made_from, provided_files, runtime_files
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.images.files import FileAt
@@ -36,13 +36,13 @@ def implicit_dependencies(inventory: Inventory) -> Mapping[str, frozenset[str]]:
     fields = {r.address: kind_of(r.kind).desired(r, inventory) for r in sound if not kind_of(r.kind).read_only}
     brought: dict[FileAt, str] = {}
     for address, values in fields.items():
-        for file in kind_of(inventory.resources[address].kind).provides(values):
+        for file in provided_files(kind_of(inventory.resources[address].kind), values):
             brought.setdefault(file, address)
     if not brought:
         return {}
     edges: dict[str, frozenset[str]] = {}
     for address, values in fields.items():
-        needed = kind_of(inventory.resources[address].kind).build_files(values)
+        needed = build_files(kind_of(inventory.resources[address].kind), values)
         edges[address] = frozenset(brought[f] for f in needed & brought.keys()) - {address}
     return _without_rings({a: e for a, e in edges.items() if e}, inventory)
 
@@ -73,14 +73,14 @@ def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> di
 
 def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]) -> list[str]:
     """Addresses of the users of a file: those in the state, and external VMs."""
-    bound = (a for a, b in bindings.items() if file in kind_of(b.kind).runtime_files(b.applied))
+    bound = (a for a, b in bindings.items() if file in runtime_files(kind_of(b.kind), b.applied))
     return sorted({*bound, *(a for a, files in _external(inventory).items() if file in files)})
 
 
 def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
     """Files of external resources, by address."""
     found = (r for r in inventory.resources.values() if r.external and _sound(r, inventory))
-    return {r.address: kind_of(r.kind).runtime_files(kind_of(r.kind).desired(r, inventory)) for r in found}
+    return {r.address: runtime_files(kind_of(r.kind), kind_of(r.kind).desired(r, inventory)) for r in found}
 
 
 def spare_used(
@@ -123,7 +123,7 @@ def _only_completes(change: Change) -> bool:
 def _made_from(file: FileAt, chosen: Mapping[str, Change]) -> list[str]:
     """Addresses of resources that are built from a file in this plan."""
     made = (c for c in chosen.values() if c.action in {Action.CREATE, Action.REPLACE})
-    return sorted(c.address for c in made if file in kind_of(c.kind).runtime_files(c.desired))
+    return sorted(c.address for c in made if file in runtime_files(kind_of(c.kind), c.desired))
 
 
 def _left_incomplete(
@@ -169,7 +169,7 @@ def spoiling(changes: Mapping[str, Change]) -> Iterator[tuple[Change, Goal, File
     """The goals of the changes that delete or overwrite a file."""
     for change in changes.values():
         kind = kind_of(change.kind)
-        if change.pending and (kind.provides(change.applied) or kind.provides(change.desired)):
+        if change.pending and (provided_files(kind, change.applied) or provided_files(kind, change.desired)):
             goals = goals_of(change)
             for goal in (*goals.before, *goals.offline, *goals.after, *goals.removal):
                 if goal.spoils is not None:
@@ -180,7 +180,7 @@ def _now(change: Change) -> frozenset[FileAt]:
     """Files that the existing object of an address uses."""
     gone = change.action is Action.CREATE or (change.action is Action.FORGET and not change.observed)
     values = change.applied or (change.desired if change.action is Action.ADOPT else {})
-    return frozenset() if gone else kind_of(change.kind).runtime_files(values)
+    return frozenset() if gone else runtime_files(kind_of(change.kind), values)
 
 
 def _left_on(change: Change, chosen: Change | None, *, deleted: bool) -> frozenset[FileAt]:
@@ -192,7 +192,7 @@ def _left_on(change: Change, chosen: Change | None, *, deleted: bool) -> frozens
     if not deleted:  # its replacement is created after the file is overwritten
         return _now(chosen)
     kept = frozenset() if chosen.action is Action.REPLACE else _now(chosen)
-    return kept if chosen.action is Action.FORGET else kept | kind_of(chosen.kind).runtime_files(chosen.desired)
+    return kept if chosen.action is Action.FORGET else kept | runtime_files(kind_of(chosen.kind), chosen.desired)
 
 
 def _refused(context: PlanContext, change: Change, goal: Goal, file: FileAt, users: list[str]) -> Diagnostic:

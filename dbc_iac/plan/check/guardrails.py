@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -109,7 +110,7 @@ def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     remedy = f"Remove `external: true` of {change.placement.parent}, or remove {change.address}."
     if change.address not in context.inventory.resources:
         remedy = f"Remove `external: true` of {change.placement.parent}."
-    path = kind_of(change.kind).parent_field
+    path = parent_field(kind_of(change.kind))
     return context.inventory.refusal(change.address, "external-parent", path, summary, detail, remedy)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, capacity
 from dbc_iac.kinds.framework.capacity import Allocations, Capacity
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.plan.check.capacity import required_capacity
@@ -50,7 +50,7 @@ def started(changes: Mapping[str, Change]) -> set[str]:
     for address, change in changes.items():
         kind, cycles = kind_of(change.kind), address in opened
         if change.action is Action.UPDATE:
-            had, gets = kind.capacity({**change.applied, **change.observed}), required_capacity(change)
+            had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
             if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
                 found.add(address)
             cycles = cycles or change.observed_power == "off" or any(f.behaviour in _CYCLES for f in change.fields)

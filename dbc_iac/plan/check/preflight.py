@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import Child, Host, UsesCapacity, UsesImageServer, host
+from dbc_iac.kinds.framework.capabilities import (
+    Child,
+    Host,
+    UsesCapacity,
+    UsesImageServer,
+    host,
+    max_per_parent,
+    parent_field,
+)
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.inventory import unusable_secret
 from dbc_iac.kinds.framework.route import Route
@@ -66,7 +74,7 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
         if isinstance(kind, UsesImageServer) and (server := kind.fetched_from(change.desired)):
             files[change.address] = await _image_server_files(reader, machines[route], server)
     free_slots: dict[tuple[str, str], int | None] = {}
-    limited = any(kind.max_per_parent for _, kind, _ in checked)
+    limited = any(max_per_parent(kind) for _, kind, _ in checked)
     for (name, parent), new in _coming(changes).items() if limited else ():
         where = Lookup("", Route.from_json(new[0].placement.route), "", 0, parent_id=new[0].placement.parent_id)
         child = kind_of(name)
@@ -134,7 +142,7 @@ def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]
     for change in changes.values():
         parent = changes.get(change.placement.parent)
         stays = change.placement.parent_id and (parent is None or parent.action not in _COMES)
-        if stays and change.action in _COMES and kind_of(change.kind).max_per_parent:
+        if stays and change.action in _COMES and max_per_parent(kind_of(change.kind)):
             coming.setdefault((change.kind, change.placement.parent), []).append(change)
     return coming
 
@@ -145,7 +153,7 @@ def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightF
         free_slots = facts.free_slots.get((name, parent))
         if free_slots is not None and len(new) > free_slots:
             resource = context.inventory.resources[new[max(free_slots, 0)].address]
-            yield _no_room(resource, kind_of(name).parent_field, parent, len(new), max(free_slots, 0))
+            yield _no_room(resource, parent_field(kind_of(name)), parent, len(new), max(free_slots, 0))
 
 
 def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_slots: int) -> Diagnostic:

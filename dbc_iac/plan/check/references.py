@@ -13,6 +13,7 @@ from itertools import pairwise
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import max_per_parent, parent_field
 from dbc_iac.kinds.framework.spec import Spec
 
 MAX_SUGGESTIONS = 50
@@ -61,7 +62,7 @@ def check_inventory(
         if problems or (broken and any(_is_broken(address, broken) for _, address in named)):
             unsound.add(resource.address)
     found.extend(_cycles(inventory))
-    if limited := [r for r in inventory.resources.values() if kind_of(r.kind).max_per_parent]:
+    if limited := [r for r in inventory.resources.values() if max_per_parent(kind_of(r.kind))]:
         found.extend(_crowded(limited))
     passed_over = _with_dependents(unsound, inventory) if unsound else unsound
     for resource in inventory.resources.values():
@@ -183,13 +184,13 @@ def _crowded(children: Iterable[Resource[Spec]]) -> Iterator[Diagnostic]:
     counts: Counter[tuple[str, str]] = Counter()
     for resource in children:
         kind = kind_of(resource.kind)
-        parent = str(getattr(resource.spec, kind.parent_field))
+        parent = str(getattr(resource.spec, parent_field(kind)))
         counts[resource.kind, parent] += 1
-        if counts[resource.kind, parent] == kind.max_per_parent + 1:
+        if counts[resource.kind, parent] == max_per_parent(kind) + 1:
             yield resource.problem(
                 "too-many",
-                kind.parent_field,
-                f"{parent} has more than {kind.max_per_parent} resources of kind {resource.kind}",
+                parent_field(kind),
+                f"{parent} has more than {max_per_parent(kind)} resources of kind {resource.kind}",
                 detail="The node accepts one more, but never creates it.",
                 remedy=f"Remove {resource.name}, or move it to another VM.",
             )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbc_iac.json import Json
+from dbc_iac.kinds.framework.capabilities import capacity
 from dbc_iac.kinds.framework.kind import Kind
 
 AUTO = "auto"
@@ -21,6 +22,6 @@ def kept_auto_port(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: r
     port = had.get(path)
     if not isinstance(port, int):
         return None
-    held = kind.capacity(had)
+    held = capacity(kind, had)
     of_a_range = port >= _LOWEST and ("tcp", port) in held.ports | held.start_ports
     return port if port in ports or of_a_range else None

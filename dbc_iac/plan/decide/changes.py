@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import parent_field, power_field, power_of
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
@@ -66,8 +67,8 @@ def decide_changes(
             _unwanted(context, tracked, observation, made, options)
         else:
             want = desired[address]
-            if kind_of(tracked.kind).power_of(observation.values) == "off" and _was_to_come_back(tracked):
-                want = {kind_of(tracked.kind).power_field: "on", **want}
+            if power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked):
+                want = {power_field(kind_of(tracked.kind)): "on", **want}
             base = _base(context, tracked, resource, want)
             change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
             made.changes[address] = change
@@ -151,7 +152,7 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
     refs: dict[str, Json] = {p: ref.model_dump(mode="json", by_alias=True) for p, ref in secrets if ref is not None}
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
-    parent = parent_address(resource) if kind.parent_field else ""
+    parent = parent_address(resource) if parent_field(kind) else ""
     marker = kind.marker(resource, context.inventory, tracked.generation)
     old = Placement()
     if binding is not None:  # the VM of the bound object only if that is another
@@ -293,7 +294,7 @@ def _compared(
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         if all(c.path in tracked.binding.uncertain for c in fields):
             reason = "unknown outcome of an earlier call"
-        only_down = bool(down) and [c.path for c in fields] == [kind_of(seen.kind).power_field]
+        only_down = bool(down) and [c.path for c in fields] == [power_field(kind_of(seen.kind))]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)

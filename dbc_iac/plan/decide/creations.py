@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import capacity
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.diff import initial
@@ -100,5 +101,5 @@ def new_object(
 def _exclusive(change: Change) -> tuple[str, ...]:
     """Notes on why the old object is deleted first: public addresses are held also while it is off."""
     kind, there = kind_of(change.kind), change.placement.route.get("target") == change.old_placement.route.get("target")
-    kept = kind.capacity(change.desired).addresses & kind.capacity({**change.applied, **change.observed}).addresses
+    kept = capacity(kind, change.desired).addresses & capacity(kind, {**change.applied, **change.observed}).addresses
     return tuple(f"the old object is deleted first: both cannot have {address}" for address in sorted(kept) if there)

@@ -13,6 +13,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json, value_text
 from dbc_iac.kinds import Kind, Observation, Resource
+from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.rules import Behaviour, Facts, Rule
 from dbc_iac.kinds.framework.spec import Spec, SpecField, rules_under
 from dbc_iac.kinds.framework.types import parse_gib
@@ -184,7 +185,7 @@ def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
 
 
 def _will_run(sides: DiffInput) -> bool:
-    return (sides.kind.power_of(sides.desired) or sides.kind.power_of(sides.observation.values)) == "on"
+    return (power_of(sides.kind, sides.desired) or power_of(sides.kind, sides.observation.values)) == "on"
 
 
 def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
+from dbc_iac.kinds.framework.capabilities import capacity, power_of
 from dbc_iac.kinds.framework.capacity import Allocations
 from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
 from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
@@ -37,7 +38,7 @@ def choose_ports(
     off = set[str]()
     for address in (a for a, kept in chosen.items() if kept):
         seen, kind = refreshed.observations.get(address), kind_of(tracked_objects[address].kind)
-        if seen is not None and (seen.present is False or kind.power_of(seen.values) == "off"):
+        if seen is not None and (seen.present is False or power_of(kind, seen.values) == "off"):
             off.add(address)
     if not off and not any(AUTO in fields.values() for fields in automatic.values()):
         return desired
@@ -49,11 +50,11 @@ def choose_ports(
         tracked, kind = tracked_objects[address], kind_of(tracked_objects[address].kind)
         fields, there = desired.get(address, {}), held[tracked.route.target]
         if address in off:
-            taken = there.contested(kind.capacity(fields))
+            taken = there.contested(capacity(kind, fields))
             automatic[address].update({path: AUTO for path in chosen[address] if fields[path] in taken})
-        there.add(address, kind.capacity({k: v for k, v in fields.items() if v != AUTO}))
+        there.add(address, capacity(kind, {k: v for k, v in fields.items() if v != AUTO}))
         if tracked.binding is not None:
-            held[tracked.place.target].add(address, kind.capacity(tracked.binding.applied))
+            held[tracked.place.target].add(address, capacity(kind, tracked.binding.applied))
     free = {target: _FreePorts(holdings.ports | HOST_PORTS | inventory.own_ports) for target, holdings in held.items()}
     for address, fields in automatic.items():
         tracked = tracked_objects[address]

@@ -12,7 +12,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import Child, Host, host
+from dbc_iac.kinds.framework.capabilities import Child, Host, host, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup
@@ -141,8 +141,8 @@ def _takes_ports(tracked: TrackedObject, context: PlanContext, observation: Obse
     ports = {p: v for p, v in desired.items() if p in kind.port_fields}
     ranges = {p: auto_ports(tracked.route.name, context.inventory, p) for p in ports}
     had = {p: kept_auto_port(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()}
-    is_off = kind.power_of(observation.values) == "off"
-    started = is_off and kind.power_of(desired) != "off"
+    is_off = power_of(kind, observation.values) == "off"
+    started = is_off and power_of(kind, desired) != "off"
     return started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items())
 
 

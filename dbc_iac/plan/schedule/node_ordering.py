@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, capacity
 from dbc_iac.kinds.framework.capacity import Allocations, Capacity
 from dbc_iac.plan.check.references import closure
 from dbc_iac.plan.model import Action, Change, StepKind
@@ -101,7 +101,7 @@ def _order_capacity(changes: Mapping[str, Change], steps: Iterable[StepBuilder],
 def _capacity_changes(builder: StepBuilder, change: Change) -> tuple[Capacity | None, Capacity | None]:
     """Capacity that the step of a host releases, and capacity that it acquires."""
     kind = kind_of(change.kind)
-    before, after = kind.capacity({**change.applied, **change.observed}), kind.capacity(change.desired)
+    before, after = capacity(kind, {**change.applied, **change.observed}), capacity(kind, change.desired)
     if builder.key == removal_key(builder.address):
         return before, None
     if change.action is Action.CREATE:

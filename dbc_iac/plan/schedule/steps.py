@@ -15,7 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import host
+from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.plan.model import Action, Change, StepKind
@@ -91,7 +91,7 @@ class _Uses:
         """Changes that need a file when their object is created."""
         found: defaultdict[FileAt, list[Change]] = defaultdict(list)
         for change in self._changes.values():
-            for file in kind_of(change.kind).build_files(change.desired):
+            for file in build_files(kind_of(change.kind), change.desired):
                 found[file].append(change)
         return found
 
@@ -211,7 +211,7 @@ def _order_removal(
     builders: dict[str, StepBuilder],
 ) -> None:
     """Delete an object after everything that depended on it is deleted or replaced."""
-    stays = kind_of(change.kind).survives_parent  # its users have a copy
+    stays = survives_parent(kind_of(change.kind))  # its users have a copy
     for other in uses.dependents.get(change.address, ()) if not stays else ():
         if change.address in {other.placement.parent, other.old_placement.parent}:
             continue  # deleted with it
@@ -235,7 +235,7 @@ def _order_users(change: Change, uses: _Uses, builders: dict[str, StepBuilder]) 
     if own is None:
         return
     own.after |= {removal_key(user) if removal_key(user) in builders else user for user in change.users}
-    brought = kind.provides(change.applied) if removal in builders else frozenset()
+    brought = provided_files(kind, change.applied) if removal in builders else frozenset()
     for other in (c for file in brought for c in uses.built_from.get(file, ())):
         if other is not change and other.address in builders:
             own.after |= ends(other, builders)
