@@ -117,14 +117,13 @@ def _alert(kind: str, title: str, lines: Sequence[str]) -> Iterator[str]:
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:
     """Lines of a list as Markdown, limited in number and length."""
-    most = _MAX_LINES if len(lines) > _MAX_LINES else len(lines)
-    yield from (plain(_short(line)) for line in lines[:most])
-    if rest := len(lines) - most:
-        yield f"... and {rest:,} more, see `dbc-iac plan --full`"
+    yield from (plain(_short(line)) for line in lines[:_MAX_LINES])
+    if len(lines) > _MAX_LINES:
+        yield f"... and {len(lines) - _MAX_LINES:,} more, see `dbc-iac plan --full`"
 
 
 def _short(line: str) -> str:
-    text = escaped(line)
+    text = escaped(line[: _MAX_LINE + 1])
     return text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE].rstrip()} ... (cut)"
 
 
