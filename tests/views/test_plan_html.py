@@ -144,3 +144,13 @@ def test_a_single_step_is_singular() -> None:
 def test_a_page_of_creations_only_is_open() -> None:
     made = plan(*(change(f"x-{n}", Action.CREATE, reasons=(f"reason {n}",)) for n in range(30)))
     assert plan_html(made).count(" open>") >= 30
+
+
+def test_the_digest_is_that_of_the_plan_with_the_ids_of_its_machines() -> None:
+    machine = "a" * 64
+    field = FieldChange("node", None, machine, "replace")
+    made = plan(change("x", Action.CREATE, field, route={"name": "Node/gpu-a", "target": machine}))
+    text = plan_html(made)
+    assert f"Plan digest <code>{made.digest[:16]}</code>" in text
+    assert "gpu-a" in text
+    assert machine not in text

@@ -42,7 +42,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     """The page. Similar changes share a table; each can be searched."""
     from markupsafe import Markup
 
-    plan = named(plan)
+    digest, plan = plan.digest, named(plan)
     style, script = asset("plan.css"), asset("plan.js")
     split = split_changes(plan)
     shown = [change for changes in split.values() for change in changes]
@@ -53,6 +53,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     page.tests["long_list"] = is_long_list
     return page.get_template("plan.html.jinja").render(
         plan=plan,
+        digest=digest,
         title=_title(plan),
         summary=summary(plan),
         scope=scope(plan, found),
