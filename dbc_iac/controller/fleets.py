@@ -161,7 +161,7 @@ class Fleets(Tables):
                 (next_sync, fleet, source),
             )
             await connection.execute(
-                "update stacks s set commit = %(commit)s, tree = t.tree, failures = 0, next_run = clock_timestamp() "
+                "update stacks s set commit = %(commit)s, tree = t.tree, next_run = clock_timestamp() "
                 "from unnest(%(names)s::text[], %(trees)s::text[]) as t (name, tree) "
                 "where s.name = t.name and s.fleet = %(fleet)s and not s.removed and s.tree <> t.tree",
                 {"commit": commit, "names": list(trees), "trees": list(trees.values()), "fleet": fleet},

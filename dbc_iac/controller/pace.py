@@ -11,7 +11,7 @@ _SLOWEST_FETCH = 3600
 
 
 def next_run(outcome: Outcome, interval: int, failures: int, *, stopped: bool) -> float:
-    """Seconds until the next run. `failures`: those in a row before this one; `stopped`: by its worker, which ends."""
+    """Seconds until the next run. `failures`: those of this commit before; `stopped`: by its worker, which ends."""
     if outcome is Outcome.INTERRUPTED:
         return 0.0 if stopped else _jittered(_FIRST_RETRY)
     if outcome is Outcome.FAILED:

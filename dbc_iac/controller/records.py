@@ -146,6 +146,9 @@ class StartedRun:
     drift_only: bool
     """Whether this tree was applied before: any change now is drift."""
     failures: int
+    """Failed runs since the last success."""
+    retries: int
+    """Failed runs of this tree since the last success: they decide when the next run is due."""
     drifted: bool
     """Whether the last run found drift."""
     now: datetime

@@ -236,7 +236,7 @@ class StackRun:
 
     def _next(self, outcome: Outcome) -> float:
         interval = self._run.spec.interval
-        return next_run(outcome, interval, self._run.failures, stopped=self._context.draining.is_set())
+        return next_run(outcome, interval, self._run.retries, stopped=self._context.draining.is_set())
 
     async def _end(self, result: RunResult) -> None:
         """Record the result. Retries for the time of the lease, such as while the database restarts; then gives up."""

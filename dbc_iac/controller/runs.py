@@ -53,7 +53,8 @@ class Runs(Tables):
         found = await connection.execute(
             "update stacks s set next_run = null from sources o where s.name = %s and o.fleet = s.fleet "
             "and o.name = s.source returning s.spec, o.name, o.spec, s.commit, s.tree, s.applied_tree = s.tree, "
-            "s.failures, s.drifted, clock_timestamp()",
+            "s.failures, least(s.failures, (select count(*) from runs r where r.stack = s.name and r.tree = s.tree "
+            "and r.outcome = 'failed')), s.drifted, clock_timestamp()",
             (stack,),
         )
         values = await found.fetchone()
@@ -63,7 +64,7 @@ class Runs(Tables):
         if approval is not None:
             kept = await connection.execute("select plan from runs where id = %s", (approval.run,))
             [(plan,)] = await kept.fetchall()
-        spec, source, source_spec, commit, tree, drift_only, failures, drifted, now = values
+        spec, source, source_spec, commit, tree, drift_only, failures, retries, drifted, now = values
         return StartedRun(
             id=row[0],
             stack=stack,
@@ -74,6 +75,7 @@ class Runs(Tables):
             tree=tree,
             drift_only=drift_only,
             failures=failures,
+            retries=retries,
             drifted=drifted,
             now=now,
             approval=approval,

@@ -54,6 +54,24 @@ def test_each_change_is_notified_once(tmp_path: Path) -> None:
     on_store(task)
 
 
+def test_bad_commits_in_a_row_are_notified_once_and_each_starts_the_pace_anew(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        await store.register(fleet(tmp_path, A))
+        found = []
+        for tree, result in (
+            ("t1", SYNCED), ("t2", FAILED), ("t2", FAILED), ("t3", FAILED), ("t4", FAILED), ("t5", SYNCED), ("t6", FAILED),
+        ):  # fmt: skip
+            await store.synced("research", "infra", tree, {"a": tree}, 60)
+            started = await next_run(store)
+            found.append(([*events(started, result)], started.failures, started.retries))
+            await store.end_run(started.id, result)
+        assert found == [
+            ([], 0, 0), (["failed"], 0, 0), ([], 1, 1), ([], 2, 0), ([], 3, 0), (["recovered"], 4, 0), (["failed"], 0, 0),
+        ]  # fmt: skip
+
+    on_store(task)
+
+
 async def delivered(tmp_path: Path, *codes: int) -> tuple[list[httpx.Request], list[str]]:
     """Requests and reports of one failed run; each answer has the next code."""
     requests: list[httpx.Request] = []
@@ -70,7 +88,7 @@ async def delivered(tmp_path: Path, *codes: int) -> tuple[list[httpx.Request], l
         made = Notifier("research", SecretText(URL), SecretText(SECRET), client, reports.append)
         spec = fleet(tmp_path, A).spec
         started = StartedRun(
-            17, "a", spec.stacks[0], "infra", spec.sources["infra"], "c1", "t1", False, 0, False, None, None, None  # type: ignore[arg-type]
+            17, "a", spec.stacks[0], "infra", spec.sources["infra"], "c1", "t1", False, 0, 0, False, None, None, None  # type: ignore[arg-type]
         )  # fmt: skip
         await made.ended(started, FAILED, 1)
         await made.finish()
