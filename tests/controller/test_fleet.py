@@ -71,6 +71,15 @@ def test_a_source_that_git_must_not_fetch_is_refused(why: str, source: Mapping[s
     assert "canary" not in f"{problem.summary}{problem.detail}{problem.remedy}"
 
 
+def test_validate_shows_no_password_of_a_git_url(tmp_path: Path) -> None:
+    source = {"git": "https://ann:canary@git.example.org/infra.git"}
+    made = Project(tmp_path).write({"fleet.yaml": yaml.safe_dump(document(sources={"infra": source}))})
+    result = made.run("controller", "validate", "--fleet", str(tmp_path / "fleet.yaml"))
+    assert result.code == 3
+    assert "git: https://**********@git.example.org/infra.git" in result.err
+    assert "canary" not in result.err + result.out
+
+
 @pytest.mark.parametrize("path", ["../other", "/etc", "-x", "a/../../b"])
 def test_a_path_outside_the_repository_is_refused(path: str, tmp_path: Path) -> None:
     file = tmp_path / "fleet.yaml"

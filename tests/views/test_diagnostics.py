@@ -110,3 +110,26 @@ def test_json_has_every_part_and_survives_a_round_trip() -> None:
         {"message": "here", "source": {"file": FILE, "line": 3, "column": 3, "endLine": 3, "endColumn": 9}}
     ]
     assert (told[0]["severity"], told[0]["code"], told[1]["source"]) == ("error", "unknown-field", None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git: https://ann:canary@git.example.org/x.git",
+        'git: "https://canary@git.example.org/x.git"',
+        "{git: 'http://ann:can@ary/canary@git.example.org/x.git', ref: main}",
+        "address: postgresql://db.example.org/fleet?sslmode=require&sslpassword=canary",
+        "  token: canary",
+        '{url: {env: X}, secret: "canary"}',
+        "credentials: 'canary'",
+    ],
+)
+def test_a_literal_secret_of_the_line_is_masked(line: str) -> None:
+    shown = render([problem(at(1, 1, 4))], {FILE: line})
+    assert "***" in shown
+    assert "canary" not in shown
+
+
+@pytest.mark.parametrize("line", ["address: s3://bucket/prefix@x", "credentials: {env: GIT_TOKEN}"])
+def test_a_line_without_a_literal_secret_is_shown(line: str) -> None:
+    assert line in render([problem(at(1, 1, 4))], {FILE: line})

@@ -24,9 +24,15 @@ _MARGIN, _NARROWEST = 20, 20
 _TONES = {Severity.ERROR: Tone.LOSS, Severity.WARNING: Tone.CHANGED, Severity.NOTE: Tone.HEAD}
 _LINE = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what the YAML parser counts as the end of a line
 
-_QUOTED = r"""\b(?:\w*password|passphrase|seed|mnemonic)["']?\s*:\s+(?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s{*"']"""
+_NAMES = r"\w*password|passphrase|seed|mnemonic|\w*token|\w*secret|credentials"
+_QUOTED = rf"""\b(?:{_NAMES})["']?\s*:\s+(?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s{{*"']"""
 _IN_BLOCK, _IN_BRACES = re.compile(rf"{_QUOTED}.*)", re.IGNORECASE), re.compile(rf"{_QUOTED}[^,}}\]]*)", re.IGNORECASE)
 """The literal value of a secret in a line: a file that cannot be parsed may have one."""
+_IN_URL = (
+    re.compile(r"""://(?P<value>[^\s"'/@]*:[^\s"']*|[^\s"'/@]+)@"""),
+    re.compile(r"""[?&]\w*password=(?P<value>[^\s"'&]+)""", re.IGNORECASE),
+)
+"""Name and password in a URL; a password may have a slash that is not escaped."""
 
 
 def render(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str], screen: Screen = PLAIN_TEXT) -> str:
@@ -95,9 +101,10 @@ def _excerpt(source: SourceRange, sources: Mapping[str, str], widest: int) -> It
 
 def _without_secret(line: str) -> str:
     """The line with literal secrets masked, in the same columns."""
-    for found in (_IN_BRACES if "{" in line else _IN_BLOCK).finditer(line):
-        start, end = found.span("value")
-        line = line[:start] + "*" * (end - start) + line[end:]
+    for pattern in (_IN_BRACES if "{" in line else _IN_BLOCK, *_IN_URL):
+        for found in pattern.finditer(line):
+            start, end = found.span("value")
+            line = line[:start] + "*" * (end - start) + line[end:]
     return line
 
 
