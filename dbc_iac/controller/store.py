@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Self
 
 from dbc_iac.controller.approvals import Approvals
@@ -29,6 +30,12 @@ class Store(Fleets, Runs, Approvals):
             await migrate(connection)
         async with open_pool(info, size) as pool:
             yield cls(pool)
+
+    async def now(self) -> datetime:
+        """The time of the database."""
+        [(now,)] = await self._rows("select clock_timestamp()")
+        assert isinstance(now, datetime)  # noqa: S101 - the type of the column
+        return now
 
     async def request(self, stack: StackStatus) -> None:
         """Fetch the source of a stack, and run the stack, as soon as possible."""

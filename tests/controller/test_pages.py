@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,32 @@ def test_a_person_signs_in_and_approves_exactly_the_plan_that_waits(tmp_path: Pa
             assert (await web.get("/")).status_code == 401
 
     on_store(task)
+
+
+def test_times_and_sessions_are_those_of_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 2)
+        real, ahead = time.time, datetime(2126, 11, 30, 1, 5, 37, tzinfo=UTC)
+        async with browsing(made, store) as web:
+            with monkeypatch.context() as fast:  # the clock of this worker
+                fast.setattr(time, "time", lambda: real() + 13 * 3600)
+                await web.post("/login", data={"name": "Ada", "token": TOKEN})
+            assert (await web.get("/")).status_code == 200
+            monkeypatch.setattr(Store, "now", lambda _: _as_result(ahead))
+            assert (await web.get("/")).status_code == 401
+            await web.post("/login", data={"name": "Ada", "token": TOKEN})
+            for path in ("/", "/stacks/vision-0"):
+                assert "As of 2126-11-30 01:05:37 UTC" in (await web.get(path)).text
+            run = (await store.runs("vision-0"))[0]
+            later = run.started + timedelta(minutes=7)
+            monkeypatch.setattr(Store, "now", lambda _: _as_result(later))
+            assert "7 min ago" in (await web.get("/", headers=BEARER)).text
+
+    on_store(task)
+
+
+async def _as_result(value: datetime) -> datetime:
+    return value
 
 
 def test_a_synced_stack_with_a_new_commit_is_not_shown_as_done(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -81,19 +82,27 @@ class Web:
         """Sessions of people; None without a token."""
         return None if self.secrets.token is None else Sessions(self.secrets.token)
 
-    def session(self, request: Request) -> Session | None:
+    async def now(self, request: Request) -> datetime:
+        """The time of the database, the same throughout a request. Raises as `database`."""
+        if not hasattr(request.state, "now"):
+            request.state.now = await self.database().now()
+        now: datetime = request.state.now
+        return now
+
+    async def session(self, request: Request) -> Session | None:
         """The session of a request."""
         sessions = self.sessions
-        return None if sessions is None else sessions.read(request.cookies.get(COOKIE, ""))
+        found = None if sessions is None else sessions.read(request.cookies.get(COOKIE, ""))
+        return found if found is not None and found.lasts(await self.now(request)) else None
 
-    def require_reader(self, request: Request) -> None:
+    async def require_reader(self, request: Request) -> None:
         """Raise HTTPException unless the request has the token or a session; without a token, it must be local.
 
         A proxy on this machine may pass requests on as local ones: they are no proof where there is a token.
         """
         if self.secrets.token is None and is_local(request):
             return
-        if not has_token(request, self.secrets) and self.session(request) is None:
+        if not has_token(request, self.secrets) and await self.session(request) is None:
             raise HTTPException(401, "a token is required", {"www-authenticate": "Bearer"})
 
 
@@ -109,7 +118,7 @@ def application(web: Web) -> ASGIApp:
         return PlainTextResponse("ok\n")
 
     async def metrics(request: Request) -> Response:
-        web.require_reader(request)
+        await web.require_reader(request)
         store, fleet = web.database(), web.fleet.name
         stacks = [stack for stack in await store.stacks(fleet) if not stack.removed]
         text = web.metrics.text(fleet, stacks, await store.sources(fleet), await store.queue_length())
@@ -119,20 +128,20 @@ def application(web: Web) -> ASGIApp:
         content = await pushed(request, web.secrets)
         return JSONResponse({"sources": await request_syncs(web.database(), web.fleet, content)}, 202)
 
-    def problem(request: Request, error: HTTPException) -> Response:
+    async def problem(request: Request, error: HTTPException) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
             return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
         if error.status_code == 401 and web.sessions is not None:
             return RedirectResponse("/login", 303)
-        return pages.problem(request, error.status_code, error.detail)
+        return await pages.problem(request, error.status_code, error.detail)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-        return problem(request, error)
+        return await problem(request, error)
 
     async def no_database(request: Request, error: Exception) -> Response:
         assert isinstance(error, DiagnosticError)  # noqa: S101 - registered for it
-        return problem(request, HTTPException(503, error.diagnostics[0].summary))
+        return await problem(request, HTTPException(503, error.diagnostics[0].summary))
 
     return Guarded(
         Starlette(

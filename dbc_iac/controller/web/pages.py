@@ -69,23 +69,23 @@ class Pages:
 
     async def index(self, request: Request) -> Response:
         """All stacks."""
-        self._web.require_reader(request)
+        await self._web.require_reader(request)
         fleet = self._web.fleet.name
         store = self._web.database()
         stacks = await store.stacks(fleet)
         phase = request.query_params.get("phase", "")
         if phase not in {"", *Phase}:
             raise HTTPException(404, "there is no such phase")
-        now = datetime.now(UTC)
+        now = await self._web.now(request)
         problems = [(s.name, s.problem) for s in await store.sources(fleet) if s.problem]
-        return self._page(
+        return await self._page(
             request, "stacks", stacks=stacks, phase=phase, phases=phases(stacks), rows=rows(stacks, now, phase),
             waiting=sum(bool(needed(stack)) for stack in stacks), sources=problems,
         )  # fmt: skip
 
     async def stack(self, request: Request) -> Response:
         """One stack; `?run=` shows another run than the last."""
-        self._web.require_reader(request)
+        await self._web.require_reader(request)
         store = self._web.database()
         return await self._stack(request, store, await self._found(store, request))
 
@@ -100,8 +100,8 @@ class Pages:
         plan = await store.plan_of(stack.name, digest) if digest else None
         lines = [] if plan is None else await asyncio.to_thread(_plan_text, plan)
         events = [] if run is None else await store.events(run.id)
-        page = self._page(
-            request, "stack", status, row=row(stack, datetime.now(UTC)), stack=stack, runs=runs, run=run,
+        page = await self._page(
+            request, "stack", status, row=row(stack, await self._web.now(request)), stack=stack, runs=runs, run=run,
             problem=problem, events=events,
             problems=[] if run is None else [*problem_lines(run)],
             source_problem=next((s.problem for s in await store.sources(stack.fleet) if s.name == stack.source), None),
@@ -116,7 +116,7 @@ class Pages:
 
     async def plan(self, request: Request) -> Response:
         """The page of a plan, the same as `plan --html`."""
-        self._web.require_reader(request)
+        await self._web.require_reader(request)
         store = self._web.database()
         stack = await self._found(store, request)
         plan = await store.plan_of(stack.name, request.path_params["digest"])
@@ -133,7 +133,7 @@ class Pages:
     async def decide(self, request: Request) -> Response:
         """Approve or reject the plan that waits."""
         form = await _form(request)
-        session = self._actor(request, form)
+        session = await self._actor(request, form)
         decision = _decision(form.get("decision", ""))
         store = self._web.database()
         stack = await self._found(store, request)
@@ -152,23 +152,22 @@ class Pages:
         if sessions is None:
             raise HTTPException(404, "the Fleet file has no web.token")
         if request.method != "POST":
-            return self._page(request, "login", problem="")
+            return await self._page(request, "login", problem="")
         form = await _form(request)
         name = form.get("name", "").strip()
         if not 0 < len(name) <= _NAME or not name.isprintable():
-            return self._page(request, "login", 400, problem=f"A name of 1 to {_NAME} characters is required.")
+            return await self._page(request, "login", 400, problem=f"A name of 1 to {_NAME} characters is required.")
         if not sessions.has_token(form.get("token", "").strip()):
-            return self._page(request, "login", 401, problem="This is not the token of the fleet.")
+            return await self._page(request, "login", 401, problem="This is not the token of the fleet.")
         answer = RedirectResponse("/", 303)
         secure = not is_local(request)  # a browser sends it by TLS only, or on this machine
-        answer.set_cookie(
-            COOKIE, sessions.start(name), max_age=SECONDS, secure=secure, httponly=True, samesite="strict"
-        )
+        cookie = sessions.start(name, await self._web.now(request))
+        answer.set_cookie(COOKIE, cookie, max_age=SECONDS, secure=secure, httponly=True, samesite="strict")
         return answer
 
     async def logout(self, request: Request) -> Response:
         """End a session in this browser."""
-        self._actor(request, await _form(request))
+        await self._actor(request, await _form(request))
         answer = RedirectResponse("/", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
@@ -177,13 +176,15 @@ class Pages:
         headers = {"cache-control": "public, max-age=300"}
         return Response(asset("plan.css") + asset("controller.css"), media_type="text/css", headers=headers)
 
-    def problem(self, request: Request, status: int, text: str) -> Response:
-        """A page for a request that has failed."""
-        return self._page(request, "problem", status, text=text)
+    async def problem(self, request: Request, status: int, text: str) -> Response:
+        """A page for a request that has failed. It asks the database for nothing."""
+        if hasattr(request.state, "now"):
+            return await self._page(request, "problem", status, text=text)
+        return self._rendered("problem", status, now=None, text=text)
 
-    def _actor(self, request: Request, form: Mapping[str, str]) -> Session:
+    async def _actor(self, request: Request, form: Mapping[str, str]) -> Session:
         """The session of a form that was sent by its own page. Raises HTTPException."""
-        session = self._web.session(request)
+        session = await self._web.session(request)
         if session is None or not session.matches(form.get("csrf", "")):
             raise HTTPException(403, "sign in, and send the form again")
         return session
@@ -205,14 +206,17 @@ class Pages:
             raise HTTPException(404, "there is no such run")
         return found
 
-    def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
-        text = self._templates.get_template(f"controller_{template}.html.jinja").render(
-            fleet=self._web.fleet.name,
-            session=self._web.session(request),
-            can_sign_in=self._web.sessions is not None,
-            now=datetime.now(UTC),
-            **values,
-        )
+    async def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        shared = {
+            "session": await self._web.session(request),
+            "can_sign_in": self._web.sessions is not None,
+            "now": await self._web.now(request),
+        }
+        return self._rendered(template, status, **shared, **values)
+
+    def _rendered(self, template: str, status: int, **values: Any) -> Response:
+        found = self._templates.get_template(f"controller_{template}.html.jinja")
+        text = found.render(fleet=self._web.fleet.name, **values)
         return HTMLResponse(text, status, headers={"content-security-policy": POLICY})
 
 

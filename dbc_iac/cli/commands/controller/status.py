@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def command(app: App, /, stacks: tuple[str, ...], fleet: Path, watch: bool) -> N
 
     async def task(made: Fleet, store: Store) -> None:
         while True:
-            _show(app, await _chosen(store, made, stacks), clear=watch)
+            _show(app, await _chosen(store, made, stacks), await store.now(), clear=watch)
             if not watch:
                 return
             await asyncio.sleep(_WATCH_SECONDS)
@@ -47,8 +47,8 @@ async def _chosen(store: Store, fleet: Fleet, names: tuple[str, ...]) -> list[St
     return await store.stacks(fleet.name)
 
 
-def _show(app: App, stacks: list[StackStatus], *, clear: bool) -> None:
+def _show(app: App, stacks: list[StackStatus], now: datetime, *, clear: bool) -> None:
     if clear and app.runtime.terminal and not app.json:
         click.clear()
-    text = stacks_text(stacks, datetime.now(UTC)) if stacks else "No stacks. Start a worker: dbc-iac controller run"
+    text = stacks_text(stacks, now) if stacks else "No stacks. Start a worker: dbc-iac controller run"
     app.show(text, [to_json(stack) for stack in stacks])
