@@ -135,6 +135,18 @@ class Repository:
     async def _verify(self, commit: str) -> None:
         if self.signers is None:
             return
+        try:
+            await asyncio.to_thread(lambda path: path.open("rb").close(), self.signers)
+        except OSError as error:
+            raise DiagnosticError(
+                Diagnostic(
+                    "git-signature",
+                    Severity.ERROR,
+                    "cannot read the file of allowed signers",
+                    f"{self.signers}: {error.strerror}.",
+                    "Correct `signers` of the source, or the permissions of the file.",
+                )
+            ) from None
         signers = {"gpg.ssh.allowedSignersFile": str(self.signers)}
         result = await self._run(["verify-commit", commit], configuration=signers)
         if result.code != 0:

@@ -95,6 +95,13 @@ def test_only_commits_of_allowed_signers_are_accepted(origin: Origin, tmp_path: 
     assert asyncio.run(mirror(origin, tmp_path, signers=signers).fetch()) == signed
 
 
+def test_a_missing_file_of_signers_is_named(origin: Origin, tmp_path: Path) -> None:
+    signers = tmp_path / "signers"
+    problem = problem_of(mirror(origin, tmp_path, signers=signers).fetch())
+    assert problem.summary == "cannot read the file of allowed signers"
+    assert problem.detail == f"{signers}: No such file or directory."
+
+
 def test_a_large_file_is_refused_before_it_fills_the_disk(origin: Origin, tmp_path: Path) -> None:
     (origin.directory / "large").write_bytes(os.urandom(3 * MIB))
     origin.commit({})
