@@ -8,6 +8,7 @@ import hmac
 import json
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
+from dbc_iac.controller.web import app, pages
 from dbc_iac.controller.web.access import WebSecrets, web_secrets
 from dbc_iac.controller.web.hooks import MAX_BODY
 from dbc_iac.controller.web.metrics import Metrics
@@ -196,6 +198,37 @@ def test_a_fleet_without_a_token_is_read_on_this_machine_only(
             assert (await web.get("/metrics", headers=headers)).status_code == status
 
     asyncio.run(task())
+
+
+def test_a_database_that_does_not_answer_is_503_within_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fleet(tmp_path, A)
+    for module, name in ((app, "READY_SECONDS"), (app, "PAGE_SECONDS"), (pages, "PAGE_SECONDS")):
+        monkeypatch.setattr(module, name, 0.01)
+
+    async def task(store: Store) -> None:
+        answers = asyncio.Event()
+
+        async def silent(*_: Any) -> None:
+            with suppress(asyncio.CancelledError):
+                await answers.wait()
+            await answers.wait()  # as psycopg, which asks the server to cancel
+
+        for name in ("now", "sources", "stacks", "request_sync"):
+            monkeypatch.setattr(Store, name, silent)
+        async with browsing(made, store) as web, asyncio.timeout(30):
+            for path in ("/readyz", "/metrics"):
+                answer = await web.get(path, headers=BEARER)
+                assert (answer.status_code, answer.text) == (
+                    503,
+                    "the database of the controller did not answer within 0.01 s\n",
+                )
+            page = await web.get("/", headers={**BEARER, "accept": "text/html"})
+            assert (page.status_code, "did not answer within" in page.text) == (503, True)
+        answers.set()
+
+    on_store(task)
 
 
 def test_a_short_token_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.web.access import WebSecrets, has_token, is_local
+from dbc_iac.controller.web.deadlines import PAGE_SECONDS, READY_SECONDS, within
 from dbc_iac.controller.web.hooks import pushed, request_syncs
 from dbc_iac.controller.web.metrics import CONTENT_TYPE, Metrics
 from dbc_iac.controller.web.pages import Pages
@@ -147,10 +148,10 @@ def application(web: Web) -> ASGIApp:
         Starlette(
             routes=[
                 Route("/healthz", health),
-                Route("/readyz", ready),
-                Route("/metrics", metrics),
-                Route("/hooks/github", hook, methods=["POST"]),
-                Route("/hooks/gitlab", hook, methods=["POST"]),
+                Route("/readyz", within(READY_SECONDS, ready)),
+                Route("/metrics", within(PAGE_SECONDS, metrics)),
+                Route("/hooks/github", within(PAGE_SECONDS, hook), methods=["POST"]),
+                Route("/hooks/gitlab", within(PAGE_SECONDS, hook), methods=["POST"]),
                 *pages.routes,
             ],
             exception_handlers={HTTPException: refused, DiagnosticError: no_database},

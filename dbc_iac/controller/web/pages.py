@@ -22,6 +22,7 @@ from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import event_text, problem_lines
 from dbc_iac.controller.web.access import is_local
 from dbc_iac.controller.web.bodies import bounded_body
+from dbc_iac.controller.web.deadlines import PAGE_SECONDS, Endpoint, within
 from dbc_iac.controller.web.sessions import COOKIE, SECONDS, Session
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan.serialization import read_plan
@@ -57,14 +58,17 @@ class Pages:
 
     @property
     def routes(self) -> list[Route]:
+        def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+            return Route(path, within(PAGE_SECONDS, endpoint), methods=methods or None)
+
         return [
-            Route("/", self.index),
-            Route("/stacks/{name}", self.stack),
-            Route("/stacks/{name}/plans/{digest}", self.plan),
-            Route("/stacks/{name}/decision", self.decide, methods=["POST"]),
-            Route("/login", self.login, methods=["GET", "POST"]),
-            Route("/logout", self.logout, methods=["POST"]),
-            Route("/style.css", self.style),
+            route("/", self.index),
+            route("/stacks/{name}", self.stack),
+            route("/stacks/{name}/plans/{digest}", self.plan),
+            route("/stacks/{name}/decision", self.decide, "POST"),
+            route("/login", self.login, "GET", "POST"),
+            route("/logout", self.logout, "POST"),
+            route("/style.css", self.style),
         ]
 
     async def index(self, request: Request) -> Response:
