@@ -22,7 +22,8 @@ _STACKS: LiteralString = """
 select s.name, s.fleet, s.source, s.spec, s.removed, s.suspended, s.commit, s.tree, s.applied_commit, s.applied_tree,
   s.phase, s.drifted, s.message, s.failures, s.next_run, s.last_success, r.id as run,
   coalesce(r.id is not null and r.outcome is null, false) as running, lower(r.period) as last_run,
-  a.digest as approval, coalesce(a.status = 'approved', false) as approved, o.problem ->> 'summary' as source_problem
+  a.digest as approval, coalesce(a.status = 'approved', false) as approved,
+  nullif(concat_ws('. ', o.problem ->> 'summary', nullif(rtrim(o.problem ->> 'detail', '.'), '')), '') as source_problem
 from stacks s
 left join lateral (select * from runs where runs.stack = s.name order by id desc limit 1) r on true
 left join approvals a on a.stack = s.name and a.status in ('pending', 'approved')

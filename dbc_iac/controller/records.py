@@ -83,6 +83,7 @@ class StackStatus:
     """Digest of the plan that waits for approval, or was approved and not applied yet."""
     approved: bool
     source_problem: str | None
+    """Summary and detail of the last fetch of its source, if it failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from dbc_iac.controller.mirrors import Mirrors
 from dbc_iac.controller.pace import next_run
 from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
 from dbc_iac.controller.store import Store
+from dbc_iac.controller.text import sentences
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.views.text.diagnostics import diagnostics_json
 
@@ -229,7 +230,7 @@ class StackRun:
 
     def _failed(self, *problems: Diagnostic) -> RunResult:
         diagnostics = json.dumps(diagnostics_json(problems))
-        message = problems[0].summary
+        message = sentences(problems[0].summary, problems[0].detail)
         return RunResult(
             Outcome.FAILED, Phase.FAILED, self._next(Outcome.FAILED), message=message, diagnostics=diagnostics
         )

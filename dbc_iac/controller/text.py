@@ -20,6 +20,11 @@ def to_json(record: Any) -> dict[str, Any]:
     return {camel(name): v.isoformat() if isinstance(v, datetime) else v for name, v in values.items()}
 
 
+def sentences(*texts: str) -> str:
+    """The texts that are not empty as sentences in one line, without the last full stop."""
+    return ". ".join(text.rstrip(".") for text in texts if text)
+
+
 def stacks_text(stacks: Iterable[StackStatus], now: datetime) -> str:
     """A table of stacks."""
     columns = ("stack", "phase", "mode", "commit", "applied", "last run", "next run", "message")

@@ -44,6 +44,7 @@ from dbc_iac.controller.records import RunResult, StartedRun
 from dbc_iac.controller.running import LEASE, StackRun, WorkerContext, remove_abandoned
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.tables import stored
+from dbc_iac.controller.text import sentences
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.files.reading import real_path
 
@@ -286,7 +287,7 @@ class _Tasks:
         await self.queue_due()
 
     async def _sync_failed(self, source: str, spec: SourceSpec, failures: int, problem: Diagnostic) -> None:
-        self._options.notify(f"{source}: {problem.summary}. {problem.detail}")
+        self._options.notify(f"{source}: {sentences(problem.summary, problem.detail, problem.remedy)}.")
         await self._store.sync_failed(self._name, source, problem, next_fetch(spec.interval, failures + 1))
 
     async def run(self, stack: str) -> None:

@@ -12,10 +12,12 @@ import pytest
 from croniter import croniter
 from procrastinate.exceptions import ConnectorException
 
+from dbc_iac.controller.git import Repository
 from dbc_iac.controller.pace import next_fetch, next_run
 from dbc_iac.controller.records import Outcome
+from dbc_iac.controller.text import stacks_text
 from dbc_iac.controller.worker import TICK, _unretrieved
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from tests.controller.fleets import fleet, info
 from tests.controller.queues import queue, working
 
@@ -39,6 +41,43 @@ def test_the_stack_and_the_job_of_a_worker_that_is_gone_are_taken_over(tmp_path:
             [last, first] = await made.store.runs("lab")
             assert (first.outcome, last.outcome) == ("lost", "unchanged")
             assert "lab: its worker is gone; the next run continues it" in made.notes
+
+    asyncio.run(task())
+
+
+@pytest.mark.parametrize(
+    ("detail", "remedy", "note", "shown"),
+    [
+        (
+            "No such ref.",
+            "Check it.",
+            "infra: cannot fetch main. No such ref. Check it.",
+            "cannot fetch main. No such ref",
+        ),
+        ("", "Check it.", "infra: cannot fetch main. Check it.", "cannot fetch main"),
+        ("", "", "infra: cannot fetch main.", "cannot fetch main"),
+    ],
+)
+def test_a_fetch_that_fails_is_reported_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detail: str, remedy: str, note: str, shown: str
+) -> None:
+    async def fetch(_: Repository) -> str:
+        raise DiagnosticError(Diagnostic("git-fetch", Severity.ERROR, "cannot fetch main", detail, remedy))
+
+    async def task() -> None:
+        async with queue(tmp_path) as (made, worker):
+            monkeypatch.setattr(Repository, "fetch", fetch)
+
+            async def failed() -> bool:
+                found = await made.store.stack("research", "lab")
+                return found is not None and found.source_problem is not None
+
+            async with working(worker):
+                await made.until(failed)
+            [stack] = await made.store.stacks("research")
+            assert stack.source_problem == shown
+            assert made.notes[1:] == [note]
+            assert f"infra: {shown}" in stacks_text([stack], datetime.now(UTC))
 
     asyncio.run(task())
 

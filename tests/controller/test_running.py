@@ -17,6 +17,7 @@ from dbc_iac.controller.mirrors import Mirrors
 from dbc_iac.controller.records import Outcome, RunResult, StartedRun
 from dbc_iac.controller.running import StackRun, WorkerContext
 from dbc_iac.controller.store import Store
+from dbc_iac.diagnostics import failure
 from tests.controller.fleets import fleet, info, new_schema
 from tests.controller.lab import files
 from tests.controller.repositories import Origin
@@ -89,3 +90,12 @@ def test_a_run_that_cannot_be_started_fails_with_its_cause(
     result = asyncio.run(ended(tmp_path, tmp_path / data, **spec))
     assert result.outcome is Outcome.FAILED
     assert result.message.endswith(message)
+
+
+def test_a_checkout_that_fails_ends_the_run_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def checkout(*_: Any) -> None:
+        raise failure("git-checkout", "cannot check out 3f786850e387", "No space left on device.", "Free some.")
+
+    monkeypatch.setattr(Repository, "checkout", checkout)
+    result = asyncio.run(ended(tmp_path, tmp_path / "data"))
+    assert result.message == "cannot check out 3f786850e387. No space left on device"
