@@ -54,9 +54,8 @@ def _git_url(value: str) -> str:
 
 def _inside(value: str) -> str:
     if value.startswith(("/", "-")) or ".." in value.split("/"):
-        raise wrong(
-            "expected a directory of the repository", "Write it relative to its root, such as vision, without ..."
-        )
+        remedy = "Write it relative to its root, such as vision, without `..` in it."
+        raise wrong("expected a directory of the repository", remedy)
     return value.strip("/") or "."
 
 
@@ -80,6 +79,23 @@ Bytes = Annotated[
 def byte_count(value: str) -> int:
     """The number of bytes of a size such as `512Mi`."""
     return int(value[:-2]) * {"Mi": 1024**2, "Gi": 1024**3}[value[-2:]]
+
+
+_LEAST_MEMORY = "512Mi"
+
+
+def _enough(value: str) -> str:
+    if byte_count(value) < byte_count(_LEAST_MEMORY):
+        remedy = "Write 1200Mi or more, such as 4Gi."
+        raise wrong(f"expected at least {_LEAST_MEMORY}", remedy, detail="It is address space: a project with one VM needs 1200Mi.")
+    return value
+
+
+def _some_hours(value: str) -> str:
+    first, _, last = value.partition("-")
+    if first == last:
+        raise wrong("begin and end are the same", "Write another end, or 00:00-24:00 for the whole day.")
+    return value
 
 
 class SourceSpec(Part):
@@ -114,6 +130,7 @@ class WindowSpec(Part):
     hours: Annotated[
         str,
         Form(f"{_HOUR}-({_HOUR}|24:00)", "hours", 'Write "08:00-18:00".'),
+        AfterValidator(_some_hours),
     ] = Field(default="00:00-24:00", description="hours, such as 08:00-18:00; 22:00-06:00 ends on the next day")
     time_zone: TimeZone = Field(default="UTC", description="IANA name of the time zone")
 
@@ -174,7 +191,9 @@ class StackSecrets(Part):
 class LimitsSpec(Part):
     """Limits of each run and each fetch."""
 
-    memory: Bytes = Field(default="4Gi", description="address space of a run's process")
+    memory: Annotated[Bytes, AfterValidator(_enough)] = Field(
+        default="4Gi", description=f"address space of a run's process, at least {_LEAST_MEMORY}"
+    )
     time: Seconds = Field(default="4h", validate_default=True, description="time of a run until it is asked to stop")
     checkout: Bytes = Field(default="256Mi", description="content of one commit, and one fetch")
     fetch: Seconds = Field(default="2m", validate_default=True, description="time of one fetch")

@@ -86,7 +86,27 @@ def test_a_path_outside_the_repository_is_refused(path: str, tmp_path: Path) -> 
     file.write_text(yaml.safe_dump(document({"name": "a", "source": "infra", "path": path})))
     with pytest.raises(DiagnosticError, match="expected a directory of the repository") as refused:
         load_fleet(file, {})
-    assert len(refused.value.diagnostics) == 1  # not also that there is no stack
+    [problem] = refused.value.diagnostics  # not also that there is no stack
+    assert "without `..`" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("stack", "spec", "message"),
+    [
+        ({"window": {"hours": "08:00-08:00"}}, {}, "stacks.0.window.hours: begin and end are the same"),
+        ({}, {"limits": {"memory": "511Mi"}}, "limits.memory: expected at least 512Mi"),
+    ],
+)
+def test_a_value_with_which_no_run_could_work_is_refused(
+    stack: dict[str, Any], spec: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(yaml.safe_dump(document({"name": "a", "source": "infra", **stack}, **spec)))
+    with pytest.raises(DiagnosticError, match=message) as refused:
+        load_fleet(file, {})
+    [problem] = refused.value.diagnostics
+    assert problem.source is not None
+    assert problem.remedy
 
 
 def test_the_published_schema_accepts_a_fleet_and_refuses_a_mistake() -> None:

@@ -80,7 +80,7 @@ def test_a_run_that_waits_for_a_slow_fetch_keeps_its_lease_and_ends_with_its_wor
     [
         ({"path": "gone"}, "data", "has no directory gone"),
         ({}, "research.yaml", "cannot start the run (Not a directory)"),
-        ({"limits": {"memory": "1Mi"}}, "data", "the run needs more than 1 MiB of memory"),
+        ({"limits": {"memory": "512Mi"}}, "data", "the run needs more than 512 MiB of memory"),
     ],
     ids=["no directory", "no disk", "no memory"],
 )
