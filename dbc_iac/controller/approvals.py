@@ -38,7 +38,9 @@ class Approvals(Tables):
             decided = await found.fetchone() is not None
             if decided:
                 await connection.execute(
-                    "update stacks set next_run = clock_timestamp() where name = %s and not removed", (stack,)
+                    "update stacks set next_run = clock_timestamp(), "
+                    "phase = case when %s = 'rejected' then 'rejected' else phase end where name = %s and not removed",
+                    (decision, stack),
                 )
         known = await self.approvals(stack)
         same = next((a for a in known if a.digest == digest), None)

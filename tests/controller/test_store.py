@@ -164,6 +164,19 @@ def test_exactly_one_of_two_approvals_counts(tmp_path: Path) -> None:
     on_store(task)
 
 
+def test_a_stack_whose_plan_was_rejected_is_rejected_at_once(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        await _registered(store, fleet(tmp_path, A))
+        started = await store.begin_run("a", "one", 60)
+        assert started is not None
+        await store.end_run(started.id, PLANNED)
+        await store.decide("a", "d1", "rejected", "ann")
+        stack = await store.stack_of("research", "a")
+        assert (stack.phase, stack.approval) == ("rejected", None)
+
+    on_store(task)
+
+
 @pytest.mark.parametrize("decided", [False, True])
 def test_an_approval_is_stale_after_a_commit_and_after_drift(tmp_path: Path, decided: bool) -> None:
     async def task(store: Store) -> None:
