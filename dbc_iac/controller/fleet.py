@@ -86,8 +86,8 @@ _LEAST_MEMORY = "512Mi"
 
 def _enough(value: str) -> str:
     if byte_count(value) < byte_count(_LEAST_MEMORY):
-        remedy = "Write 1200Mi or more, such as 4Gi."
-        raise wrong(f"expected at least {_LEAST_MEMORY}", remedy, detail="It is address space: a project with one VM needs 1200Mi.")
+        detail, remedy = "It is address space: a project with one VM needs 1200Mi.", "Write at least 1200Mi."
+        raise wrong(f"expected at least {_LEAST_MEMORY}", remedy, detail=detail)
     return value
 
 
