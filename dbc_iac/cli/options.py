@@ -60,9 +60,12 @@ def _set_json(context: click.Context, option: click.Parameter, value: bool) -> N
     context.obj.json = value
 
 
-json_option = click.option(
-    "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print the result and all problems as JSON."
-)
+def _json_option(text: str) -> Callable[[F], F]:
+    return click.option("--json", is_flag=True, expose_value=False, callback=_set_json, help=text)
+
+
+json_option = _json_option("Print the result and all problems as JSON.")
+json_problems_option = _json_option("Print all problems as JSON; this command has no result.")
 fleet_option = click.option(
     "--fleet", type=FILE, default="fleet.yaml", show_default=True, help="The Fleet file: sources and stacks."
 )

@@ -153,6 +153,8 @@ def test_a_database_that_cannot_be_reached_is_a_problem(made: Fleet) -> None:
 def test_settings_that_cannot_be_used_are_refused_at_the_start(made: Fleet) -> None:
     result = made.run("run", "--data", f"{made.file}/data")
     assert (result.code, "error[data-directory]" in result.err) == (3, True)
+    result = made.run("run", "--data", f"{made.file}/data", "--json")
+    assert (result.out, json.loads(result.err)["diagnostics"][0]["code"]) == ("", "data-directory")
     environ = {**made.project.environ, "DBC_IAC_CONTROLLER_SCHEMA": "a b;c"}
     wrong = Project(made.project.directory, environ).run("controller", "status", "--fleet", str(made.file))
     assert (wrong.code, "error[database-schema]" in wrong.err) == (3, True)

@@ -9,7 +9,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.extras import require_controller
-from dbc_iac.cli.options import WholeNumber, fleet_option, json_option
+from dbc_iac.cli.options import WholeNumber, fleet_option, json_problems_option
 from dbc_iac.controller.fleet import load_fleet
 from dbc_iac.diagnostics import failure
 
@@ -35,7 +35,7 @@ def _data(environ: dict[str, str]) -> Path:
     default="",
     help="Serve the page, health, metrics and webhooks at this address.",
 )
-@json_option
+@json_problems_option
 @click.pass_obj
 def command(app: App, /, fleet: Path, workers: int, data: Path | None, listen: str) -> None:
     """Reconcile the stacks of a fleet until interrupted.
