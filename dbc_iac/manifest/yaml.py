@@ -36,6 +36,7 @@ _WORDS: dict[str, bool | None] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ANCHOR = re.compile(r"&([^\s,\[\]{}]{1,30})")
 _CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = "plain"
@@ -76,8 +77,8 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
             while loader.check_node():
                 node = loader.get_node()
                 if node is not None:
-                    builder = _Builder(file, problems, text)
-                    documents.append(YamlDocument(file, builder.build(node, ()), builder.marks))
+                    builder = _Builder(file, problems, text, node)
+                    documents.append(YamlDocument(file, builder.whole(), builder.marks))
             whole = True
         finally:
             loader.dispose()
@@ -186,8 +187,9 @@ def _unprintable(text: str, file: str) -> Diagnostic:
 class _Builder:
     """Builder of one document from PyYAML's nodes."""
 
-    def __init__(self, file: str, found: Diagnostics, text: str) -> None:
+    def __init__(self, file: str, found: Diagnostics, text: str, root: yaml.Node) -> None:
         self.file = file
+        self.root = root
         self.text = text
         self.found = found
         self.marks = SourceMap()
@@ -197,13 +199,29 @@ class _Builder:
         start, end = node.start_mark, node.end_mark
         return SourceRange(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
+    def whole(self) -> Any:
+        """The value of the document. Raises DiagnosticError."""
+        try:
+            return self.build(self.root, ())
+        except RecursionError:
+            raise DiagnosticError(self._too_deep(None)) from None
+
+    def _too_deep(self, where: SourceRange | None) -> Diagnostic:
+        node = _endless(self.root)
+        if node is None:
+            return _too_deep(self.file, where)
+        anchor = _ANCHOR.match(self.text, node.start_mark.index)
+        summary = f"the value of anchor {anchor[1]} contains itself" if anchor else "a value contains itself"
+        remedy = "Replace the alias inside of it by a value."
+        return Diagnostic("yaml-syntax", Severity.ERROR, summary, remedy=remedy, source=self._range(node))
+
     def build(self, node: yaml.Node, path: Path) -> Any:
         self.count += 1
         where = self._range(node)
         if self.count > MAX_VALUES:
             raise DiagnosticError(_limit(self.file, where, f"of more than {MAX_VALUES} values"))
         if len(path) > MAX_DEPTH:
-            raise DiagnosticError(_too_deep(self.file, where))
+            raise DiagnosticError(self._too_deep(where))
         self.marks.values[path] = where
         if node.tag not in _KNOWN_TAGS:
             self._unknown_tag(node, where)
@@ -296,6 +314,31 @@ class _Builder:
 
     def _not_text(self, key: yaml.Node) -> None:
         self._problem("key-not-text", self._range(key), "expected a text as key", "Write a name before the colon.")
+
+
+def _endless(root: yaml.Node) -> yaml.Node | None:
+    """A mapping or list with an alias of itself inside."""
+    inside, done = {id(root)}, set[int]()
+    stack = [(root, _children(root))]
+    while stack:
+        node, left = stack[-1]
+        child = next(left, None)
+        if child is None:
+            stack.pop()
+            inside.remove(id(node))
+            done.add(id(node))
+        elif id(child) in inside:
+            return child
+        elif id(child) not in done:
+            inside.add(id(child))
+            stack.append((child, _children(child)))
+    return None
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return iter([value for _, value in node.value])
+    return iter(node.value if isinstance(node, yaml.SequenceNode) else ())
 
 
 def scalar(text: str) -> str | int | float | bool | None:

@@ -30,7 +30,7 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n + 1}: &a{n + 1} {{<<: [{', '.join([f
         ("- " * 500_000, "too-large"),
         ("{a: " * 500_000, "too-large"),
         (MERGES, "too-large"),
-        ("a: &a {<<: *a}", "too-large"),
+        ("a: &a {<<: *a}", "yaml-syntax"),
         ("a: {<<: {? [x] : 1}}", "key-not-text"),
         ("a: !!binary aGk=", "unknown-tag"),
         ("a: !!int x", "unknown-tag"),

@@ -52,7 +52,7 @@ def test_a_fraction_keeps_its_text() -> None:
         (b"a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> x\n", "yaml-syntax", "m.yaml:2:1"),
         (b"a: !python/object:os.system x\n", "unknown-tag", "m.yaml:1:4"),
         (b"a: \xff\n", "not-utf8", "m.yaml:1:4"),
-        (b"a: &a [*a]\n", "too-large", "m.yaml:1:4"),
+        (b"a: &a [*a]\n", "yaml-syntax", "m.yaml:1:4"),
         (b"? [1, 2]\n: x\n", "key-not-text", "m.yaml:1:3"),
         (b"a: {<<: 5}\n", "bad-merge", "m.yaml:1:9"),
     ],
@@ -75,6 +75,24 @@ def test_the_remedy_of_deep_nesting_is_less_nesting() -> None:
     with pytest.raises(DiagnosticError) as caught:
         read_yaml(b"[" * 70 + b"]" * 70, "m.yaml")
     assert caught.value.diagnostics[0].remedy == "Reduce the nesting."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metadata: &a {name: *a}",
+        "metadata: &a\n  name: {first: [*a]}",
+        "metadata: &a {<<: *a}",
+        "metadata: {<<: &a {<<: *a}}",
+        "metadata: {<<: [&a {<<: [*a]}]}",
+    ],
+)
+def test_an_alias_inside_of_its_own_anchor_is_the_reported_cause(text: str) -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_yaml(text.encode(), "m.yaml")
+    [problem] = caught.value.diagnostics
+    assert (problem.code, problem.summary) == ("yaml-syntax", "the value of anchor a contains itself")
+    assert problem.remedy == "Replace the alias inside of it by a value."
 
 
 def test_text_that_looks_like_a_conflict_is_read() -> None:
