@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc_iac.cli.commands.controller.run import _own
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import Diagnostic, Severity
@@ -158,6 +159,16 @@ def test_settings_that_cannot_be_used_are_refused_at_the_start(made: Fleet) -> N
     environ = {**made.project.environ, "DBC_IAC_CONTROLLER_SCHEMA": "a b;c"}
     wrong = Project(made.project.directory, environ).run("controller", "status", "--fleet", str(made.file))
     assert (wrong.code, "error[database-schema]" in wrong.err) == (3, True)
+
+
+def test_a_second_worker_on_the_same_data_directory_is_refused(made: Fleet, tmp_path: Path) -> None:
+    with _own(tmp_path):
+        refused = made.run("run", "--data", str(tmp_path), "--json")
+        [problem] = json.loads(refused.err)["diagnostics"]
+        assert (refused.code, problem["code"], problem["detail"]) == (5, "data-directory", f"{tmp_path}.")
+        assert problem["remedy"] == "Give each worker a directory of its own with --data."
+    with _own(tmp_path):  # it is free after the end of a worker
+        pass
 
 
 def test_no_other_command_imports_the_controller() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -11,7 +14,8 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.extras import require_controller
 from dbc_iac.cli.options import WholeNumber, fleet_option, json_problems_option
 from dbc_iac.controller.fleet import load_fleet
-from dbc_iac.diagnostics import failure
+from dbc_iac.diagnostics import ExitCode, failure
+from dbc_iac.state.files import open_own
 
 
 def _data(environ: dict[str, str]) -> Path:
@@ -19,6 +23,30 @@ def _data(environ: dict[str, str]) -> Path:
     if directory := environ.get("STATE_DIRECTORY"):
         return Path(directory)
     return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "dbc-iac" / "controller"
+
+
+@contextmanager
+def _own(place: Path) -> Iterator[None]:
+    """The data directory for this worker alone, within a context. Raises DiagnosticError."""
+    try:
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = open_own(place / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise
+    except BlockingIOError:
+        summary = "the data directory belongs to a running worker"
+        remedy = "Give each worker a directory of its own with --data."
+        raise failure("data-directory", summary, f"{place}.", remedy, exit_code=ExitCode.REFUSED) from None
+    except OSError as error:
+        summary, remedy = "cannot use the data directory", "Name another directory with --data."
+        raise failure("data-directory", summary, f"{place}: {error.strerror}.", remedy) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @click.command("run")
@@ -47,11 +75,6 @@ def command(app: App, /, fleet: Path, workers: int, data: Path | None, listen: s
 
     made = load_fleet(fleet, app.sources)
     place = data or _data({**os.environ, **app.runtime.environ})
-    try:
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        summary, remedy = "cannot use the data directory", "Name another directory with --data."
-        detail = f"{place}: {error.strerror}."
-        raise failure("data-directory", summary, detail, remedy) from None
     options = WorkerOptions(workers, place, notify=app.note, listen=listen)
-    app.runtime.run(run_worker(made, app.runtime.environ, options))
+    with _own(place):
+        app.runtime.run(run_worker(made, app.runtime.environ, options))
