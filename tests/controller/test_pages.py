@@ -153,6 +153,21 @@ def test_an_approved_plan_needs_nobody_and_its_plan_stays_on_the_page(tmp_path: 
     on_store(task)
 
 
+def test_the_commit_of_a_plan_is_shown_also_during_a_run_after_a_newer_commit(tmp_path: Path) -> None:
+    async def task(store: Store) -> None:
+        made = await filled(store, tmp_path, 3)
+        async with browsing(made, store) as web:
+            web.headers.update(BEARER)
+            assert "<p>Commit <code>3f786850e387</code>. <a" in (await web.get("/stacks/vision-0")).text
+            await store.begin_run("vision-0", "host:1", 60)
+            await store.synced("research", "infra", "d" * 40, {"vision-0": "t-new"}, 60)
+            text = (await web.get("/stacks/vision-0?run=3")).text  # that of the open run would go on
+            shown = "<p>Commit <code>3f786850e387</code>; the desired commit is <code>dddddddddddd</code>. <a"
+            assert shown in text
+
+    on_store(task)
+
+
 def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         made = await filled(store, tmp_path, 3)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from dbc_iac.controller.records import EventRecord, Phase, RunRecord, StackStatus
+from dbc_iac.controller.records import ApprovalRecord, EventRecord, Phase, RunRecord, StackStatus
 from dbc_iac.controller.rows import needed, phases, row, rows
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import event_text, problem_lines
@@ -101,6 +101,8 @@ class Pages:
         approvals = await store.approvals(stack.name)
         waiting = next((a for a in approvals if a.status == "pending"), None)
         digest = stack.approval or ("" if run is None else run.digest)
+        makers: list[RunRecord | ApprovalRecord] = [*([run] if run else []), *runs, *approvals]
+        commit = next((one.commit for one in makers if one.digest == digest), "")
         plan = await store.plan_of(stack.name, digest) if digest else None
         lines = [] if plan is None else await asyncio.to_thread(_plan_text, plan)
         events = [] if run is None else await store.events(run.id)
@@ -109,8 +111,8 @@ class Pages:
             problem=problem, events=events,
             problems=[] if run is None else [*problem_lines(run)],
             source_problem=next((s.problem for s in await store.sources(stack.fleet) if s.name == stack.source), None),
-            approvals=approvals, waiting=waiting, digest=digest, lines=lines[:_PLAN_LINES],
-            more=max(0, len(lines) - _PLAN_LINES),
+            approvals=approvals, waiting=waiting, digest=digest, commit=commit,
+            lines=lines[:_PLAN_LINES], more=max(0, len(lines) - _PLAN_LINES),
         )  # fmt: skip
         if run is None or run.outcome is not None or request.method == "HEAD":
             return page
