@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
+from dbc_iac.controller.web import pages
 from dbc_iac.controller.web.access import WebSecrets
 from dbc_iac.controller.web.pages import _following
 from tests.controller.fleets import on_store
@@ -168,7 +171,15 @@ def test_the_commit_of_a_plan_is_shown_also_during_a_run_after_a_newer_commit(tm
     on_store(task)
 
 
-def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path) -> None:
+def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+
+    def beginning(*arguments: Any) -> AsyncIterator[str]:
+        begun.set()
+        return _following(*arguments)
+
+    monkeypatch.setattr(pages, "_following", beginning)
+
     async def task(store: Store) -> None:
         made = await filled(store, tmp_path, 3)
         run = await store.begin_run("vision-2", "host:1", 60)
@@ -177,6 +188,7 @@ def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path) -> Non
         async with browsing(made, store) as web:
             web.headers.update(BEARER)
             page = asyncio.create_task(web.get("/stacks/vision-2"))
+            await asyncio.wait_for(begun.wait(), 30)
             parts = _following(lambda: store, run.id, 0, ("before", "", "after"))
             assert await anext(parts) == "before"
             ending = _following(lambda: None, run.id, 0, ("before", "", "after"))  # the worker ends
