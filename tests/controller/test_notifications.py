@@ -54,7 +54,7 @@ def test_each_change_is_notified_once(tmp_path: Path) -> None:
     on_store(task)
 
 
-def test_bad_commits_in_a_row_are_notified_once_and_each_starts_the_pace_anew(tmp_path: Path) -> None:
+def test_bad_commits_in_a_row_are_notified_once_and_each_restarts_the_pace(tmp_path: Path) -> None:
     async def task(store: Store) -> None:
         await store.register(fleet(tmp_path, A))
         found = []

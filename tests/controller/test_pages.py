@@ -172,10 +172,10 @@ def test_the_commit_of_a_plan_is_shown_also_during_a_run_after_a_newer_commit(tm
 
 
 def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = asyncio.Event()
+    opened = asyncio.Event()
 
     def beginning(*arguments: Any) -> AsyncIterator[str]:
-        begun.set()
+        opened.set()
         return _following(*arguments)
 
     monkeypatch.setattr(pages, "_following", beginning)
@@ -188,7 +188,7 @@ def test_the_page_of_an_open_run_grows_until_the_run_ends(tmp_path: Path, monkey
         async with browsing(made, store) as web:
             web.headers.update(BEARER)
             page = asyncio.create_task(web.get("/stacks/vision-2"))
-            await asyncio.wait_for(begun.wait(), 30)
+            await asyncio.wait_for(opened.wait(), 30)
             parts = _following(lambda: store, run.id, 0, ("before", "", "after"))
             assert await anext(parts) == "before"
             ending = _following(lambda: None, run.id, 0, ("before", "", "after"))  # the worker ends
