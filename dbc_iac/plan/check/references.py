@@ -184,13 +184,14 @@ def _crowded(children: Iterable[Resource[Spec]]) -> Iterator[Diagnostic]:
     counts: Counter[tuple[str, str]] = Counter()
     for resource in children:
         kind = kind_of(resource.kind)
-        parent = str(getattr(resource.spec, parent_field(kind)))
+        field, limit = parent_field(kind), max_per_parent(kind)
+        parent = str(getattr(resource.spec, field))
         counts[resource.kind, parent] += 1
-        if counts[resource.kind, parent] == max_per_parent(kind) + 1:
+        if counts[resource.kind, parent] == limit + 1:
             yield resource.problem(
                 "too-many",
-                parent_field(kind),
-                f"{parent} has more than {max_per_parent(kind)} resources of kind {resource.kind}",
+                field,
+                f"{parent} has more than {limit} resources of kind {resource.kind}",
                 detail="The node accepts one more, but never creates it.",
                 remedy=f"Remove {resource.name}, or move it to another VM.",
             )
