@@ -11,11 +11,12 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
 import httpx
+from msgspec.structs import replace
 
 from benchmarks.fleet import NODES, fleet
 from benchmarks.table import HEAD, Row, machine

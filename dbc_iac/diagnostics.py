@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import PurePath
+
+from msgspec import Struct
 
 MAX_SUMMARY = 72
 """Maximum length of a summary, in characters."""
@@ -41,8 +42,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SourceRange:
+class SourceRange(Struct, frozen=True, order=True):
     """A span of a text file. Lines and columns count from 1, columns in characters; the end is exclusive."""
 
     file: str
@@ -59,16 +59,14 @@ Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
 """Source range of a value of a file, by its path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Related:
+class Related(Struct, frozen=True):
     """Additional source range of a problem, such as the first of two duplicate keys."""
 
     message: str
     source: SourceRange
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One problem.
 
     `code` is stable, kebab-case and documented (`unknown-field`); `address` is the `Kind/name` of the resource, if any;

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +85,8 @@ def rows(name: str) -> set[str]:
 
 
 def test_the_tables_name_all_that_a_policy_sees() -> None:
-    assert rows("change") == {camel(f.name) for f in fields(Change)} | ADDED
-    assert rows("plan") == {camel(f.name) for f in fields(Plan)} | {"digest"}
+    assert rows("change") == set(map(camel, Change.__struct_fields__)) | ADDED
+    assert rows("plan") == set(map(camel, Plan.__struct_fields__)) | {"digest"}
 
 
 def test_the_table_of_the_project_file_names_every_field() -> None:

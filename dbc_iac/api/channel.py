@@ -13,9 +13,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
 from types import TracebackType
 from uuid import UUID
+
+from msgspec import Struct
 
 from dbc_iac.api.auth.credentials import (
     Credentials,
@@ -91,8 +92,7 @@ class Connections:
 _SESSION = "/mining_nodes/session_id"
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     path: str
     additional: Mapping[str, object]
     call_class: CallClass
@@ -104,12 +104,11 @@ class _Request:
         return self.call_class is CallClass.READ or self.path == _SESSION
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """`target` is a node id; `clients` are tried in order. `lane` is the process that serves the target, if that is
     another one, such as the manager of a server. All methods raise UnsafeWireValue before anything is sent."""
 
-    connections: Connections = field(repr=False)
+    connections: Connections
     target: str
     credentials: Credentials | None
     clients: Sequence[str]

@@ -14,9 +14,10 @@ import socket
 import threading
 from base64 import b64encode
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from dbc_iac.api.patterns import HEADER_NAME, HEADER_VALUE, OWN_HEADERS
 from dbc_iac.api.secret import SecretText
@@ -38,8 +39,7 @@ PLAIN_URL = re.compile(
 """An http address that is sent as written: without a user, characters to escape, and dots to resolve."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """`seconds` of an exchange, from the look-up of the name to the last byte; `size` of an answer's body in bytes."""
 
     seconds: float
@@ -89,8 +89,7 @@ class UnusableError(ExchangeError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer. `headers` have lower-case names."""
 
     status: int

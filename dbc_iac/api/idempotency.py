@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class CallClass(StrEnum):
@@ -21,8 +22,7 @@ class CallClass(StrEnum):
     """A repeat has the effect a second time."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallEvent:
+class CallEvent(Struct, frozen=True):
     """One request that was tried through one client node. Never holds a body, a credential or the text of a reply.
 
     `started` and `ended` are seconds of the event loop's clock; `outcome` is `done`, `refused`, `notSent` or `unknown`.

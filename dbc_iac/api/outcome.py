@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, NoReturn, TypeVar
+
+from msgspec import Struct
 
 from dbc_iac.api.refusals import AUTHORITY_PREFIX, Effect, RefusalKind, effect_of, is_transient, kind_of
 from dbc_iac.json import load_json
@@ -39,16 +40,14 @@ BROADCAST_PAUSE = 60.0
 """Seconds that a client node is left alone after `broadcast request failed`: it probably crashes 30 s later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class Done(Struct, Generic[T], frozen=True):
     value: T
 
 
 _NOT_RENTED = frozenset({"machine is not be rented", "wallet not rented", "machine has already expired"})
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """An answer that says no. `errcode` is 0 if the reply carried none (an HTML page, or no request was made)."""
 
     message: str
@@ -77,8 +76,7 @@ class Refused:
         return self.authority and self.reason == "session_id is invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(Struct, frozen=True):
     """`retry_after`: seconds without requests to the client node. `target_unknown`: it has not heard of the target."""
 
     message: str
@@ -86,8 +84,7 @@ class NotSent:
     target_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """`maybe`: no answer came. `handled`: the target answered, but whether yes or no cannot be read."""
 
     message: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.api.auth.credentials import SessionCredentials
 from dbc_iac.api.channel import Channel, operation_of
@@ -21,8 +22,7 @@ from dbc_iac.json import Json
 CREDENTIALS = frozenset({"session_id", "session_id_sign", "wallet", "nonce", "sign", "multisig_accounts"})
 
 
-@dataclass(frozen=True, slots=True)
-class RawReply:
+class RawReply(Struct, frozen=True):
     """A raw reply and its classified outcome. `status` is 0 if none came."""
 
     status: int

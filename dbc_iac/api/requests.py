@@ -42,7 +42,7 @@ _FILTER = (
 _PORTLESS_FILTER = re.compile(r"\w+,(tcp|udp),all,.*")
 
 
-class CreateVm(Body):
+class CreateVm(Body, frozen=True, kw_only=True):
     """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only that of the VM's system."""
 
     task_id: Annotated[str, Text("task_id", patterns.TASK_ID)]
@@ -73,7 +73,7 @@ class CreateVm(Body):
             _check_group(group)
 
 
-class ModifyVm(Body):
+class ModifyVm(Body, frozen=True, kw_only=True):
     """`/tasks/modify/<id>`.
 
     `new_public_ip` is required here, for the node takes the public IP away when the key is missing; `""` clears it. At
@@ -100,34 +100,34 @@ class ModifyVm(Body):
             raise UnsafeWireValue("modify: ssh and rdp port must differ; the node saves both and then refuses")
 
 
-class SetPassword(Body):
+class SetPassword(Body, frozen=True, kw_only=True):
     """`/tasks/passwd/<id>`."""
 
     username: Annotated[str, Text("username", patterns.USER)]
     password: Annotated[SecretText, HiddenText("password", patterns.PASSWORD, 128)]
 
 
-class DiskResize(Body):
+class DiskResize(Body, frozen=True, kw_only=True):
     """`/disk/resize/<id>`: `add_gib` is what is added, not the new size."""
 
     disk: Annotated[str, Text("disk", r"vd[a-z]")]
     add_gib: Annotated[int, JsonInt("size", 1)]
 
 
-class DiskAdd(Body):
+class DiskAdd(Body, frozen=True, kw_only=True):
     """`/disk/add/<id>`: the file is made in `mount_dir` on the node's host."""
 
     size_gib: Annotated[int, JsonInt("size", 1)]
     mount_dir: Annotated[str, Text("mount_dir", patterns.HOST_DIR)]
 
 
-class DiskDelete(Body):
+class DiskDelete(Body, frozen=True, kw_only=True):
     """`/disk/delete/<id>`: the disk's file goes with it. The node takes the name's current owner."""
 
     disk: Annotated[str, Text("disk", r"vd[b-z]")]
 
 
-class LanCreate(Body):
+class LanCreate(Body, frozen=True, kw_only=True):
     """`/lan/create`. An address that does not parse ends the node's process; any prefix length is taken."""
 
     network_name: Annotated[str, Text("network_name", patterns.LAN)]
@@ -142,7 +142,7 @@ class LanCreate(Body):
             raise UnsafeWireValue("ip_cidr: must be an IPv4 network without host bits, with a prefix of 8 to 30")
 
 
-class BareMetalEntry(Body):
+class BareMetalEntry(Body, frozen=True, kw_only=True):
     """One server of `/bare_metal/add`. The `ipmi_*` texts are pasted into a shell command, unquoted."""
 
     uuid: Annotated[str, Text("uuid", patterns.UUID)]
@@ -155,7 +155,7 @@ class BareMetalEntry(Body):
     desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
 
 
-class BareMetalChange(Body):
+class BareMetalChange(Body, frozen=True, kw_only=True):
     """`/bare_metal/modify/<node id>`: what is left out stays. An empty text changes nothing, so there is none."""
 
     uuid: Annotated[str | None, Text("uuid", patterns.UUID)] = None
@@ -168,7 +168,7 @@ class BareMetalChange(Body):
     desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
 
 
-class SnapshotCreate(Body):
+class SnapshotCreate(Body, frozen=True, kw_only=True):
     """`/snapshot/create/<id>`: exports `vda` to an image server."""
 
     snapshot_name: Annotated[str, Text("snapshot_name", patterns.SEGMENT)]
@@ -176,13 +176,13 @@ class SnapshotCreate(Body):
     desc: Annotated[str, Text("desc")] = ""
 
 
-class ImageServerFiles(Body):
+class ImageServerFiles(Body, frozen=True, kw_only=True):
     """`/images`: the image server whose files are listed."""
 
     image_server: Annotated[str, Text("image_server", patterns.NAME)]
 
 
-class ImageDownload(Body):
+class ImageDownload(Body, frozen=True, kw_only=True):
     """`/images/download`. Only files in `/data` can be used, listed and deleted."""
 
     image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
@@ -190,26 +190,26 @@ class ImageDownload(Body):
     local_dir: Annotated[str, Text("local_dir", patterns.HOST_DIR)] = "/data"
 
 
-class ImageUpload(Body):
+class ImageUpload(Body, frozen=True, kw_only=True):
     """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
 
     image_filename: Annotated[str, Text("image_filename", patterns.HOST_DIR)]
     image_server: Annotated[str, Text("image_server", patterns.NAME)]
 
 
-class ImageTransfer(Body):
+class ImageTransfer(Body, frozen=True, kw_only=True):
     """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
 
     image_filename: Annotated[str, Text("image_filename", rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
 
 
-class ImageDelete(Body):
+class ImageDelete(Body, frozen=True, kw_only=True):
     """`/images/delete`: a file in `/data`."""
 
     image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
 
 
-class MonitorServers(Body):
+class MonitorServers(Body, frozen=True, kw_only=True):
     """`/monitor/set`: at most two."""
 
     servers: Annotated[tuple[str, ...], TextList("servers", r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
@@ -219,7 +219,7 @@ class MonitorServers(Body):
             raise UnsafeWireValue("servers: at most two")
 
 
-class DeeplinkPassword(Body):
+class DeeplinkPassword(Body, frozen=True, kw_only=True):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 
     device_password: Annotated[

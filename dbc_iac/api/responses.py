@@ -7,8 +7,9 @@ default. A reply without a required value raises `ShapeError`, which becomes an 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
+
+from msgspec import Struct
 
 from dbc_iac.api.decode import (
     Members,
@@ -29,8 +30,7 @@ from dbc_iac.api.outcome import ShapeError
 from dbc_iac.api.secret import SecretText
 
 
-@dataclass(frozen=True, slots=True)
-class VmSummary:
+class VmSummary(Struct, frozen=True):
     """One line of the list, which holds the VMs of the authorised wallet only."""
 
     task_id: str
@@ -39,8 +39,7 @@ class VmSummary:
     create_time: str
 
 
-@dataclass(frozen=True, slots=True)
-class VmDisk:
+class VmDisk(Struct, frozen=True):
     """A disk as details show it; `size_gib` is exact for whole GiB, except `vda`'s, which is a constant at first."""
 
     name: str
@@ -48,8 +47,7 @@ class VmDisk:
     source_file: str
 
 
-@dataclass(frozen=True, slots=True)
-class VmDetails:
+class VmDetails(Struct, frozen=True):
     """One VM. Only the port of its system is shown, ssh or rdp; `disks` is empty for pxe.
 
     Changed values are shown at once, also those that take effect only after a cold start.
@@ -78,8 +76,7 @@ class VmDetails:
     mac_address: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DiskEntry:
+class DiskEntry(Struct, frozen=True):
     """A disk as `/disk/list` shows it: above 1 TiB its size is rounded, and wrong for some; prefer details."""
 
     name: str
@@ -87,8 +84,7 @@ class DiskEntry:
     size_gib: Fraction | None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeDisk:
+class NodeDisk(Struct, frozen=True):
     """A directory of the host that takes disk files."""
 
     path: str
@@ -96,14 +92,12 @@ class NodeDisk:
     free_gib: Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class NodeImage:
+class NodeImage(Struct, frozen=True):
     name: str
     size_gib: Fraction | None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeHardware:
+class NodeHardware(Struct, frozen=True):
     """A GPU node as `/mining_nodes` shows it to anyone.
 
     `cpu_cores` are logical cores for rent over `physical_cpus` sockets; `ip` is masked (`*.51.*.142`).
@@ -128,8 +122,7 @@ class NodeHardware:
         return max(above, key=lambda d: len(d.path), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeListing:
+class NodeListing(Struct, frozen=True):
     """A node that a client node has heard of."""
 
     node_id: str
@@ -137,16 +130,14 @@ class NodeListing:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """A node that another one is connected to; `address` is host and port."""
 
     node_id: str
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class RentOrder:
+class RentOrder(Struct, frozen=True):
     """An order in the target's cache. `gpu_count` is 0 if the node reports none; `rent_end` is a block number."""
 
     id: str
@@ -162,8 +153,7 @@ class RentOrder:
         return self.rent_status in {"renting", "waitingVerifying"}
 
 
-@dataclass(frozen=True, slots=True)
-class LanView:
+class LanView(Struct, frozen=True):
     """A virtual LAN as one node knows it. `members` is right only if that node hears its own multicast."""
 
     network_name: str
@@ -177,8 +167,7 @@ class LanView:
     last_use_time: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ServerView:
+class ServerView(Struct, frozen=True):
     """A manager's record of a server. Without the owner's valid signature its secrets are asterisks: see `masked`."""
 
     node_id: str

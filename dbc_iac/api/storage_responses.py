@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
+
+from msgspec import Struct
 
 from dbc_iac.api.decode import Members, maybe_secret, maybe_size, maybe_text, members, rows, text, texts
 from dbc_iac.api.outcome import InconclusiveError, ShapeError
 from dbc_iac.api.secret import SecretText
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotView:
+class SnapshotView(Struct, frozen=True):
     """`status` is `creating`, `uploading` or `none`: no upload is running, which does not prove success.
 
     `file` is the path on the node; its last part names the image in the image server.
@@ -26,8 +26,7 @@ class SnapshotView:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """An image file on a node or in an image server. `size_gib` is of the file, and rounded by the node."""
 
     name: str
@@ -42,16 +41,14 @@ def stored_size(size: Fraction | None) -> str:
     return "?" if size is None else f"{round(size * 1024**3)}B"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """Progress of a transfer. Not active means finished, failed, stopped, or never started."""
 
     active: bool
     percent: int
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceView:
+class InstanceView(Struct, frozen=True):
     """A rented bare-metal server as its renter sees it."""
 
     version: str
@@ -63,8 +60,7 @@ class InstanceView:
     deeplink_device_password: SecretText | None
 
 
-@dataclass(frozen=True, slots=True)
-class DeeplinkView:
+class DeeplinkView(Struct, frozen=True):
     device_id: str
     device_password: SecretText
 

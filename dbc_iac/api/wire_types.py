@@ -4,7 +4,7 @@ The node parses most wrong input into something, and some of it kills a process:
 exactly is refused with `UnsafeWireValue`. Every scalar of VM create and modify is a JSON *string*, and a number is
 silently ignored; `/disk/*` and `ipmi_port` want JSON *integers*, where a string once made a disk of 31.89 TiB.
 
-    class SetPassword(Body):
+    class SetPassword(Body, frozen=True, kw_only=True):
         username: Annotated[str, Text("username", r"[a-z]+")]
 """
 
@@ -14,7 +14,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import NoReturn, dataclass_transform, get_type_hints
+from typing import get_type_hints
+
+from msgspec import Struct
 
 from dbc_iac.api import patterns
 from dbc_iac.api.secret import SecretText
@@ -92,20 +94,13 @@ class TextList(Text):
         return [Text.encode(self, item) for item in value]
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-class Body:
+class Body(Struct, frozen=True):
     """The `additional` object of a request: its fields are annotated with their wire types.
 
-    A field that is None is left out. A body that cannot be encoded cannot be made. No dataclass: those
-    compile their methods at each start, for all bodies as long as the import of the YAML parser.
+    A field that is None is left out. A body that cannot be encoded cannot be made.
     """
 
-    def __init__(self, **values: object) -> None:
-        body: type = type(self)
-        wire_types = _wire_types(body)
-        self.__dict__.update({name: getattr(body, name) for name in wire_types if hasattr(body, name)} | values)
-        if wrong := self.__dict__.keys() ^ wire_types.keys():
-            raise TypeError(f"{body.__name__}: missing or unknown: {', '.join(sorted(wrong))}")
+    def __post_init__(self) -> None:
         self.check()
         self.additional()
 
@@ -121,18 +116,6 @@ class Body:
     def additional(self) -> dict[str, Json]:
         values = {wire: getattr(self, name) for name, wire in self.wire_types().items()}
         return {wire.key: wire.encode(value) for wire, value in values.items() if value is not None}
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} cannot be changed")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.items()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
 
 @cache

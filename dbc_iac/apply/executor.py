@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from operator import attrgetter
+
+from msgspec.structs import replace
 
 from dbc_iac.apply.goal_result import GoalResult, Verdict, failed_with
 from dbc_iac.apply.goal_runner import GoalRunner, Run

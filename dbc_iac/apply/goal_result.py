@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.diagnostics import REPORT, Diagnostic, DiagnosticError, ExitCode, place_of
@@ -22,8 +23,7 @@ class Verdict(StrEnum):
     UNPROVEN = "unproven"
 
 
-@dataclass(frozen=True, slots=True)
-class GoalResult:
+class GoalResult(Struct, frozen=True):
     """Result of a goal.
 
     `broken`: the object exists and is unusable (a failed creation). `doubtful`: a call for it has an unknown outcome

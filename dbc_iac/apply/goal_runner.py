@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
@@ -44,8 +46,7 @@ AT_ONCE = 0.001
 """Seconds below which a wait is over: the clock is a float."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyOptions:
+class ApplyOptions(Struct, frozen=True):
     """Options of an apply. `wait_timeout` in seconds; `wait`: wait for creations; `settle`: boot a VM that stays off to
     prove the outcome of a call."""
 
@@ -54,8 +55,7 @@ class ApplyOptions:
     settle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Input of an apply. `connect` opens channels for changes, `secret` resolves a secret by address and field."""
 
     connect: Connect

@@ -8,14 +8,14 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dbc_iac.apply.stop import Stop
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """A command and its working directory. `timeout` in seconds; `force`: power off even if it fails."""
 
     command: tuple[str, ...]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, Refused

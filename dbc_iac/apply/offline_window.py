@@ -8,9 +8,10 @@ The VM is started again in any case, if it is to run; where the node refuses, th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with

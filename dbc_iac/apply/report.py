@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.plan.model import Action
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """An event of an apply. `at`: seconds since its start.
 
     Kinds: `step-started`, `step-done`, `step-failed`, `step-waiting`, `step-skipped`, `call`, `waiting`, `goal-met`,
@@ -25,13 +25,14 @@ class Event:
     detail: Mapping[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, repr=False)  # asyncio.run formats the result of its coroutine, and drops it
-class Report:
+class Report(Struct, frozen=True):
     """Report of an apply, by address; mappings give the reason.
 
     `waiting` are those whose effect had been asked for and had not been seen when patience ended; `powered_off` are VMs
     that are off because of this run.
     """
+
+    __repr__ = object.__repr__  # asyncio.run formats the result of its coroutine, and drops it
 
     done: Mapping[str, Action] = field(default_factory=dict)
     """Finished changes: action by address."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from dbc_iac.apply.goal_result import GoalResult
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import Diagnostic
 
 
-@dataclass(slots=True)
-class ApplyStatus:
+class ApplyStatus(Struct):
     """Status of each address while the apply runs."""
 
     failed: dict[str, str] = field(default_factory=dict)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.apply.goal_result import GoalResult, Verdict
 from dbc_iac.apply.goal_runner import GoalRunner
@@ -16,8 +18,7 @@ TRIES = 5
 """Number of tries in a row, `FLOOR` seconds apart: resources may become free."""
 
 
-@dataclass(frozen=True, slots=True)
-class VmStarter:
+class VmStarter(Struct, frozen=True):
     """A VM to start. `kind`: of its resource; `on`: the goal."""
 
     kind: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.cli.logs import LogHandler, start_logs, stop_logs
 from dbc_iac.cli.resilient_stream import ResilientStream, end_command
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
 
 
-@dataclass
-class App:
+class App(Struct):
     """The global options of one invocation."""
 
     runtime: CommandRuntime

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import chdir
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.cli.app import App, run_command
 from dbc_iac.cli.resilient_stream import ResilientStream
@@ -59,8 +60,7 @@ class _Finished(ResilientStream):
         return len(text) if "\u2026" in text else super().write(text)
 
 
-@dataclass(frozen=True)
-class _Demo:
+class _Demo(Struct, frozen=True):
     """The commands of the demo, in the current directory."""
 
     group: click.Command

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, failure

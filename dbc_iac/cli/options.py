@@ -6,11 +6,11 @@ import functools
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from dbc_iac.views.grouping import Detail
 
@@ -77,7 +77,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask for approval. 
 
 
 def grouped(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """A decorator that adds options to a command, and passes their values as one `name`, a dataclass `kind`."""
+    """A decorator that adds options to a command, and passes their values as one `name`, a struct `kind`."""
 
     def decorate(command: F) -> F:
         @functools.wraps(command)
@@ -94,8 +94,7 @@ def grouped(name: str, kind: type[Any], *options: Callable[[Any], Any]) -> Calla
     return decorate
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOutput:
+class PlanOutput(Struct, frozen=True):
     """The output formats of a plan."""
 
     detail: Detail = Detail.GROUPED
@@ -123,8 +122,7 @@ plan_output_options = grouped(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyArguments:
+class ApplyArguments(Struct, frozen=True):
     """Limits of waiting, and the files for events and the report."""
 
     wait_timeout: float | None = None

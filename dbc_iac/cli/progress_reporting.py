@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.apply import Event, Report, Stop
 from dbc_iac.cli.app import App
@@ -30,8 +31,7 @@ REMIND_SECONDS = 30.0
 """Interval at which an apply without news is checked for a reminder."""
 
 
-@dataclass
-class EventLog:
+class EventLog(Struct):
     """Events as lines of JSON. A write that fails ends the log, never the apply."""
 
     stream: TextIO
@@ -57,13 +57,13 @@ class EventLog:
                 self.stream.close()
 
 
-@dataclass
 class ProgressReporter(Observer):
     """Passes every event, with secrets removed, to the terminal and to the event log."""
 
-    app: App
-    log: EventLog | None = None
-    progress: Progress = field(init=False)
+    progress: Progress
+
+    def __init__(self, app: App, log: EventLog | None = None) -> None:
+        self.app, self.log = app, log
 
     @classmethod
     def of(cls, app: App, events: str | None) -> ProgressReporter:

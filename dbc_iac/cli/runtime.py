@@ -7,8 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TextIO
+
+from msgspec import field
 
 from dbc_iac.cli.resilient_stream import or_null_device
 from dbc_iac.operations.runtime import Runtime
@@ -33,8 +34,7 @@ def standard_input() -> TextIO:
     return sys.stdin or io.StringIO()  # None without a descriptor
 
 
-@dataclass(frozen=True, kw_only=True)
-class CommandRuntime(Runtime):
+class CommandRuntime(Runtime, frozen=True, kw_only=True):
     """The runtime of operations with standard streams. `terminal`: whether the user can be asked."""
 
     out: TextIO = field(default_factory=lambda: or_null_device(sys.stdout))

@@ -10,9 +10,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.files.reading import MIB, file_problem, read_file
@@ -46,8 +47,7 @@ def environment(secrets: Mapping[str, str], home: Path, worker: str) -> dict[str
     return {**secrets, **passed, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "USER": worker}
 
 
-@dataclass(slots=True)
-class RunProcess:
+class RunProcess(Struct):
     """A started process. `events` yields its events; then `result` is set, or None if it ended without one."""
 
     process: asyncio.subprocess.Process

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from pydantic import AfterValidator, Field, model_validator
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
@@ -240,8 +240,7 @@ class FleetSpec(Part):
     notifications: NotificationsSpec | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Struct, frozen=True):
     """A Fleet file as read. `directory`: the base of its relative paths."""
 
     name: str

@@ -15,8 +15,9 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import SourceSpec
@@ -42,16 +43,14 @@ _CONFIGURATION = {
 _LOCAL_LIMIT_SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class FetchLimits:
+class FetchLimits(Struct, frozen=True):
     """Limits of a fetch and of a checkout: bytes, and seconds."""
 
     size: int
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """The mirror of a source in a directory of this machine.
 
     `signers`: file of allowed signers; None: any commit is accepted. Methods raise DiagnosticError.
@@ -62,7 +61,7 @@ class Repository:
     limits: FetchLimits
     credentials: SecretText | None = None
     signers: Path | None = None
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def fetch(self) -> str:
         """Fetch the ref of the source; gives its commit, whose signature is verified."""
@@ -243,8 +242,7 @@ class Repository:
         return _Result(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(Struct, frozen=True):
     code: int
     out: str
     err: str

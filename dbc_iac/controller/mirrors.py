@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from dbc_iac.controller.fleet import Fleet, SourceSpec, byte_count
 from dbc_iac.controller.git import FetchLimits, Repository
@@ -13,8 +14,7 @@ from dbc_iac.files.reading import real_path
 from dbc_iac.manifest.secrets import SecretResolver
 
 
-@dataclass(slots=True)
-class Mirrors:
+class Mirrors(Struct):
     """Repositories by source; `directory` has one mirror for each."""
 
     fleet: Fleet

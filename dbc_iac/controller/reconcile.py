@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.apply import ApplyOptions, Report
@@ -31,8 +33,7 @@ _THRESHOLD = "too-many-removals"
 _UNREAD = {"unreadable", "bad-session-id"}
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The rules of a run. `drift_only`: this tree was applied before; `open`: changes may begin now."""
 
     mode: str
@@ -53,8 +54,7 @@ class Policy:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(Struct, frozen=True):
     """The end of a run, for the worker: fields as in `records.RunResult`."""
 
     outcome: Outcome

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:  # the process of a run needs no models of the Fleet file
     from dbc_iac.controller.fleet import SourceSpec, StackSpec
@@ -46,8 +47,7 @@ class Outcome(StrEnum):
     """Its worker is gone; the next run continues it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
+class SourceStatus(Struct, frozen=True):
     """A source of a fleet. `problem`: summary, detail and remedy of the last fetch, if it failed."""
 
     name: str
@@ -56,8 +56,7 @@ class SourceStatus:
     problem: Mapping[str, str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class StackStatus:
+class StackStatus(Struct, frozen=True):
     """A stack and its condition. `commit` is to be reconciled; `run`: number of the last run, `running`: it is open."""
 
     name: str
@@ -86,8 +85,7 @@ class StackStatus:
     """Summary and detail of the last fetch of its source, if it failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """A run. `ended` and `outcome` are None while it is open; `report` and `diagnostics` are JSON."""
 
     id: int
@@ -106,8 +104,7 @@ class RunRecord:
     diagnostics: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(Struct, frozen=True):
     """An event of a run, as a line of `apply --events`."""
 
     run: int
@@ -116,8 +113,7 @@ class EventRecord:
     content: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalRecord:
+class ApprovalRecord(Struct, frozen=True):
     """The approval of one plan. `run`: the run that made the plan; `reason`: why it needs approval."""
 
     id: int
@@ -133,8 +129,7 @@ class ApprovalRecord:
     decided_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartedRun:
+class StartedRun(Struct, frozen=True):
     """A run that a worker has started. `approval`: the last approval of the stack, `plan`: its plan as JSON."""
 
     id: int
@@ -157,8 +152,7 @@ class StartedRun:
     plan: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """The end of a run. `approval`: why the plan needs approval; empty: it does not. `next_run`: seconds until then.
 
     `phase`: None keeps the previous one. `calls`: class and outcome of requests, and their number.
@@ -177,8 +171,7 @@ class RunResult:
     calls: Sequence[tuple[str, str, int]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLength:
+class QueueLength(Struct, frozen=True):
     """Jobs that wait. `oldest`: seconds that the oldest has waited."""
 
     jobs: int = 0

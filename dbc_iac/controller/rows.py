@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from dbc_iac.controller.records import Phase, StackStatus
 from dbc_iac.views.text.wording import duration
@@ -21,8 +22,7 @@ _NEEDED: dict[str, str] = {
 _ORDER = [*_NEEDED]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A stack as it is shown. `needed`: action that somebody must take; empty: none. `notes`: besides the phase."""
 
     stack: StackStatus

@@ -9,9 +9,10 @@ import signal
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from dbc_iac import __version__
 from dbc_iac.api.secret import SecretText
@@ -32,8 +33,7 @@ _RENEWALS = 6
 _FLUSH_SECONDS = 0.5
 
 
-@dataclass(slots=True)
-class WorkerContext:
+class WorkerContext(Struct):
     """Settings, directories and database of a worker, which all of its runs share.
 
     `url`: database; `schema`: schema of the controller in it.

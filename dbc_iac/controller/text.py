@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from datetime import datetime, tzinfo
 from typing import Any
+
+from msgspec.structs import asdict
 
 from dbc_iac.controller.records import EventRecord, RunRecord, StackStatus
 from dbc_iac.controller.rows import SHORT_COMMIT, row, seconds
@@ -16,8 +17,7 @@ from dbc_iac.views.text.tables import table
 
 def to_json(record: Any) -> dict[str, Any]:
     """A record as a JSON value: times in ISO 8601."""
-    values = {f.name: getattr(record, f.name) for f in fields(record)}
-    return {camel(name): v.isoformat() if isinstance(v, datetime) else v for name, v in values.items()}
+    return {camel(name): v.isoformat() if isinstance(v, datetime) else v for name, v in asdict(record).items()}
 
 
 def sentences(*texts: str) -> str:

@@ -24,12 +24,12 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import procrastinate
 import psycopg
+from msgspec import Struct, field
 from procrastinate import exceptions
 from procrastinate.jobs import Status
 
@@ -58,8 +58,7 @@ Ended = Callable[[StartedRun, RunResult, float], Awaitable[None]]
 """Called after the end of a run was recorded, with its seconds."""
 
 
-@dataclass(slots=True)
-class WorkerOptions:
+class WorkerOptions(Struct):
     """Options of a worker.
 
     `workers`: runs at the same time; `data`: directory of mirrors, checkouts and caches; `listen`: `HOST:PORT` of the

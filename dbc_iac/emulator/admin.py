@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -157,7 +156,7 @@ class Admin:
         if bmc is None:
             raise AdminError(f"there is no BMC at {values.get('host')}:{port}")
         for key, value in values.items():
-            if key not in {f.name for f in fields(Bmc)}:
+            if key not in Bmc.__struct_fields__:
                 raise AdminError(f"a BMC has no {key}")
             setattr(bmc, key, value)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.chain import RENTED, UNRENTED, VERIFYING, OrderCache
 from dbc_iac.emulator.crypto import multisig_account, session_id, verifies
@@ -15,8 +16,7 @@ from dbc_iac.emulator.reply import RefusedError
 MAX_NONCES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """An authorised caller: wallet, role, and the order named in the request (may be empty)."""
 
     wallet: str
@@ -24,8 +24,7 @@ class Caller:
     rent_order: str
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """Credentials of a request. `multisig`: (wallets, threshold, signs)."""
 
     session: tuple[str, str] = ("", "")
@@ -37,16 +36,14 @@ class Credentials:
         return Credentials(("", ""), self.wallet, self.multisig, self.rent_order)
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """A session id and the wallets whose signature over it is accepted."""
 
     id: str
     signers: frozenset[str]
 
 
-@dataclass(slots=True)
-class Authority:
+class Authority(Struct):
     """Nonces, sessions and orders in the memory of one target process. Only sessions survive a restart."""
 
     cache: OrderCache

@@ -6,8 +6,10 @@ Changed by the world file, the admin API, and by time, which adds blocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.emulator.clock import Clock
 from dbc_iac.emulator.crypto import address, node_id_of
@@ -23,8 +25,7 @@ RENTAL_BLOCKS = 1_000_000
 """Duration of an order without an explicit end."""
 
 
-@dataclass(slots=True)
-class Order:
+class Order(Struct):
     """A rent order. `key`: its id, or the renter's address for the machine-level order; `end`: a block."""
 
     key: str
@@ -35,8 +36,7 @@ class Order:
     gpu_index: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Chain:
+class Chain(Struct):
     """Statuses and machine-level orders by machine id, orders by id."""
 
     clock: Clock
@@ -124,8 +124,7 @@ class Chain:
         self.listed = {machine: tuple(orders) for machine, orders in state["listed"].items()}
 
 
-@dataclass(slots=True)
-class OrderCache:
+class OrderCache(Struct):
     """Order cache of one process: filled by authorisation, never emptied."""
 
     chain: Chain

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from dbc_iac.emulator.world import FaultSpec
 
 
-@dataclass(slots=True)
-class _Rule:
+class _Rule(Struct):
     fault: FaultSpec
     seen: int = 0
 

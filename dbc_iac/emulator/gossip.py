@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.authority import Credentials
 from dbc_iac.emulator.clock import Clock
@@ -24,8 +25,7 @@ class Process(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """An announced id. `born`: start of the announcement (emulated seconds); `gone`: its end; `keyed`: start of its
     current key; `clients`: names of the nodes that receive it, or all.
     """
@@ -41,8 +41,7 @@ class Entry:
     version: str = VERSION
 
 
-@dataclass(slots=True)
-class Listener:
+class Listener(Struct):
     """A receiver. `own`: its own process, whose ids are known at once; `since`: its start."""
 
     name: str
@@ -50,8 +49,7 @@ class Listener:
     since: float = ALWAYS
 
 
-@dataclass(slots=True)
-class Gossip:
+class Gossip(Struct):
     """All announcements of a world."""
 
     clock: Clock

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.emulator.authority import Authority, Caller, Credentials, refusal
 from dbc_iac.emulator.chain import Chain, MachineRentals, OrderCache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity, failure
 from dbc_iac.importing.discover import whose
@@ -23,8 +24,7 @@ from dbc_iac.plan.observe.tracked_objects import find_tracked_objects, parent_ad
 from dbc_iac.state.document import Binding
 
 
-@dataclass(frozen=True, slots=True)
-class OtherStacks:
+class OtherStacks(Struct, frozen=True):
     """Objects of other stacks by their states, with the name of the stack; and whether foreign markers are accepted.
 
     `warnings` are about accepted markers.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -27,8 +29,7 @@ Whose = Literal["ours", "another project's", "another stack's", "nobody's"]
 MAY_BE_TAKEN: frozenset[Whose] = frozenset({"ours", "nobody's"})
 
 
-@dataclass(frozen=True, slots=True)
-class UnmanagedObject:
+class UnmanagedObject(Struct, frozen=True):
     """An object without a binding. `fields` are as the API shows them; `place` is the document it is reached by;
     `secrets` are the paths of secrets that it has.
     """
@@ -45,8 +46,7 @@ class UnmanagedObject:
     secrets: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """Unmanaged objects, and the reasons for places that could not be read."""
 
     found: tuple[UnmanagedObject, ...]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity
 from dbc_iac.importing.bind import OtherStacks, adopt
@@ -27,8 +29,7 @@ from dbc_iac.plan.planner import with_resolved
 from dbc_iac.state.document import Binding, State
 
 
-@dataclass(slots=True)
-class Rebuilt:
+class Rebuilt(Struct):
     """The rebuilt state, the proof of each new binding, and the resources that need an answer, with the reason."""
 
     state: State

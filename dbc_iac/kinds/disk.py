@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from dbc_iac.api import requests
@@ -52,8 +52,7 @@ class DiskSpec(Spec):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiskExists(Goal):
+class DiskExists(Goal, frozen=True, kw_only=True):
     """One more disk file of this size. Blind: recognised as a file that did not exist before, never by a name."""
 
     name = "disk-exists"
@@ -100,8 +99,7 @@ class DiskExists(Goal):
         return await disks.add_disk(await context.connect(self.route), self.vm, body)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiskKnown(Goal):
+class DiskKnown(Goal, frozen=True, kw_only=True):
     """An existing disk file is adopted. No call is made."""
 
     name = "disk-known"
@@ -125,8 +123,7 @@ class DiskKnown(Goal):
         return Done(None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiskAbsent(Goal):
+class DiskAbsent(Goal, frozen=True, kw_only=True):
     """The disk file is deleted. The device name to send is looked up right before, by file: names are reused."""
 
     name = "disk-absent"

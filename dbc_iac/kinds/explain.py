@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
@@ -16,8 +16,7 @@ from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.project import ProjectSpec
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDoc:
+class FieldDoc(Struct, frozen=True):
     """A field: its dotted path below `spec`, its type, its rule of change where it has one, and its description."""
 
     path: str
@@ -28,8 +27,7 @@ class FieldDoc:
     default: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """A kind, or a field of it with its own fields."""
 
     kind: str

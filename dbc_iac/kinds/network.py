@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -42,8 +41,7 @@ class NetworkSpec(Spec):
     external: Annotated[Flag, access] = Field(default=False, description="must exist; is never created or deleted")
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkExists(Goal):
+class NetworkExists(Goal, frozen=True, kw_only=True):
     """The LAN exists with this range. Its creation is never retried through another node."""
 
     name = "network-exists"
@@ -72,8 +70,7 @@ class NetworkExists(Goal):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class NetworkAbsent(Goal):
+class NetworkAbsent(Goal, frozen=True, kw_only=True):
     """The LAN is deleted. The node refuses while a VM, of any wallet, is a member."""
 
     name = "network-absent"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from dbc_iac.address import Address
@@ -22,8 +23,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 MAX_INSTANCES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedResource:
+class ParsedResource(Struct, frozen=True):
     """A validated resource: a document, or one instance of its `forEach`."""
 
     address: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import yaml
+from msgspec import Struct
 
 from dbc_iac.diagnostics import REPORT, DiagnosticError, SourceRange, failure
 from dbc_iac.manifest.yaml import read_yaml
@@ -23,8 +23,7 @@ _MAX_BLANK = 2
 """Maximum number of consecutive blank lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     """A token and its range of characters, from `start` to `end`."""
 
     token: yaml.Token

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from msgspec import Struct, field
 from pydantic import BaseModel
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Locator, Severity, SourceRange
@@ -25,8 +25,7 @@ from dbc_iac.manifest.yaml import MAX_BYTES, YamlDocument, scan_yaml
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedProject:
+class LoadedProject(Struct, frozen=True):
     """A project as read from its files."""
 
     name: str

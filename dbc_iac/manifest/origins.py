@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related, SourceRange
@@ -21,8 +23,7 @@ _MAX_SHOWN = 40
 """Maximum length of a value in a detail, in characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variables:
+class Variables(Struct, frozen=True):
     """The variables of a project: the setting of each, and the names of those without a valid value."""
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -38,8 +39,7 @@ def used_variables(text: str) -> set[str]:
     return {one[1] or one[3] for one in _VARIABLE.finditer(text)} if has_markup(text) else set()
 
 
-@dataclass(slots=True)
-class Origins:
+class Origins(Struct):
     """Origins of the values of one document. `written`: its spec before rendering; `each`: path of its instance."""
 
     written: Any

@@ -14,11 +14,11 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Timer
 from typing import Annotated, Any, Self
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 

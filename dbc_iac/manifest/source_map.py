@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from dbc_iac.diagnostics import SourceRange
 
@@ -10,8 +10,7 @@ Path = tuple[str | int, ...]
 """Keys and indexes from the root of a document."""
 
 
-@dataclass(slots=True)
-class SourceMap:
+class SourceMap(Struct):
     """Source ranges of the values and keys of one document, by path."""
 
     values: dict[Path, SourceRange] = field(default_factory=dict)
@@ -29,8 +28,7 @@ class SourceMap:
         return self.keys.get(path) or self.value(path)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLocator:
+class SourceLocator(Struct, frozen=True):
     """Lookup of the source range of a dotted path below `spec`.
 
     A field that is absent is looked for at the key of the part that lacks it, and at the document's name if the spec

@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from dbc_iac.manifest.template_worker import MAX_ANSWER, MEMORY, unpacked
 
@@ -45,16 +46,14 @@ class OutOfTimeError(Exception):
     """The CPU time limit of all texts together is used up."""
 
 
-@dataclass
-class Names:
+class Names(Struct):
     """Names that many texts share, and their remaining CPU time in seconds."""
 
     values: Mapping[str, Any]
     left: float = SECONDS_IN_ALL
 
 
-@dataclass
-class _Worker:
+class _Worker(Struct):
     """A worker process. It is reused, because starting one takes longer than most templates."""
 
     child: subprocess.Popen[bytes]

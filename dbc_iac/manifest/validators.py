@@ -8,9 +8,9 @@ Validators raise `wrong(...)`, not ValueError, so that every refused value has a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
@@ -29,8 +29,7 @@ def wrong(summary: str, remedy: str, *, detail: str = "", at: str = "") -> Pydan
     return PydanticCustomError(WRONG, "{summary}", context)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A text that matches `pattern` in full and has at most `most` bytes.
 
     `words` completes "expected …" within 72 characters, with the field; `detail` has the reason.
@@ -46,8 +45,7 @@ class Shape:
         return re.fullmatch(self.pattern, value) is not None and len(value.encode(errors="replace")) <= self.most
 
 
-@dataclass(frozen=True, slots=True)
-class Form(Shape):
+class Form(Shape, frozen=True):
     """Shape of a text field of a document."""
 
     def check(self, value: str) -> str:
@@ -64,13 +62,11 @@ class Form(Shape):
         return {**handler(schema), "pattern": f"^{whole}$"}
 
 
-@dataclass(frozen=True, slots=True)
-class SecretForm(Shape):
+class SecretForm(Shape, frozen=True):
     """Shape of a secret's value, checked when the secret is resolved. Diagnostics never contain the value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """A whole number from `low` to `high`; text is refused."""
 
     low: int

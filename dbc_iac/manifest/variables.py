@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, SourceRange, failure
@@ -45,8 +46,7 @@ class VariableSpec(BaseModel):
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """Value of a variable and its origin."""
 
     name: str
@@ -57,8 +57,7 @@ class Setting:
     """Whether the value is text from outside YAML, to be parsed as the declared type."""
 
 
-@dataclass(frozen=True, slots=True)
-class VariableFile:
+class VariableFile(Struct, frozen=True):
     """A variable file. `root`: the project whose file names it at `place`; None for a file of the command line."""
 
     path: Path

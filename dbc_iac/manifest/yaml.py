@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange, failure
 from dbc_iac.manifest.numbers import IntegerText, NumberText
@@ -46,8 +46,7 @@ _MERGE = "merge"
 _KNOWN_TAGS = frozenset({_PLAIN, _MERGE, f"{_PREFIX}str", f"{_PREFIX}map", f"{_PREFIX}seq"})
 
 
-@dataclass(frozen=True, slots=True)
-class YamlDocument:
+class YamlDocument(Struct, frozen=True):
     """One document of a file: plain values (dict, list, str, int, float, bool, None) and their source ranges."""
 
     file: str

@@ -7,10 +7,12 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import ApplyOptions, Event, Hook, JournalWriter, Report, Run, Stop, rebound, run
@@ -62,8 +64,7 @@ def apply_plan(project: Project, to_apply: PlanToApply, options: ApplyOptions, o
     return report
 
 
-@dataclass(slots=True)
-class _Apply:
+class _Apply(Struct):
     project: Project
     to_apply: PlanToApply
     options: ApplyOptions

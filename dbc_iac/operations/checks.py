@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from dbc_iac.address import close_address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Locator, Severity

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from dbc_iac.operations.pipelines import ephemeral_state
 from dbc_iac.operations.rentals import ending_rentals

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.api.responses import VmDetails
@@ -56,8 +57,7 @@ def evaluate_outputs(
     return project.redaction(values), problems
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceValues:
+class ResourceValues(Struct, frozen=True):
     """Facts about each resource in the state, by address, and the problems of VMs that cannot be read."""
 
     found: dict[str, dict[str, Any]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds import models
@@ -20,8 +21,7 @@ _ENV = re.compile(r"\{env: ([A-Za-z_][A-Za-z0-9_]*)\}")
 _GITHUB_ENVIRONMENT = "${{ matrix.environment }}"
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineSettings:
+class PipelineSettings(Struct, frozen=True):
     """`secrets`: names of environment variables. `environments`: those with a stack of their own. `shared`: whether
     others exist, which share one state. `signed`: whether plans must be signed. `paths`: globs of its files."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.operations.checks import check_manifests, check_plan, other_environment, shared_wallets
@@ -24,8 +25,7 @@ def plan_locked(project: Project, options: PlanOptions | None = None) -> Plan:
         return plan_project(project, options or PlanOptions())
 
 
-@dataclass(frozen=True, slots=True)
-class PlanToApply:
+class PlanToApply(Struct, frozen=True):
     """A plan that can be applied now, and the state that it starts from.
 
     `reviewed`: digest of the reviewed plan that it continues; empty: its own.

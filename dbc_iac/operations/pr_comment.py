@@ -9,10 +9,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, SettingError
 from dbc_iac.api.patterns import HEADER_VALUE
@@ -27,8 +28,7 @@ _PAGES = 50
 """Pages of a hundred comments each that are searched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forge:
+class Forge(Struct, frozen=True):
     """The JSON API of GitHub or GitLab."""
 
     client: HttpClient
@@ -56,8 +56,7 @@ class Forge:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """The comments of a pull or merge request. Both APIs answer a list of objects with `id` and `body`."""
 
     comments: str

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from dbc_iac.api.channel import Connections
 from dbc_iac.api.secret import SecretText
@@ -68,9 +69,10 @@ def load_files(
     )
 
 
-@dataclass
-class Project:
+class Project(Struct, dict=True):
     """One stack of one project."""
+
+    __repr__ = object.__repr__  # texts of files, and the environment
 
     directory: Path
     environment: str
@@ -80,7 +82,7 @@ class Project:
     resolver: SecretResolver
     redaction: Redaction
     """Redaction of the secrets that have been read so far."""
-    sources: dict[str, str] = field(default_factory=dict, repr=False)
+    sources: dict[str, str] = field(default_factory=dict)
     """The text of every file that was read, by name: excerpts of diagnostics are taken from it."""
 
     @classmethod

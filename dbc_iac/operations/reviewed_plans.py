@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from dbc_iac.apply import ApplyOptions, Event, Report
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure

@@ -6,9 +6,10 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     import httpx
@@ -30,8 +31,7 @@ def _real_network(name: str) -> httpx.AsyncBaseTransport | None:
     return None
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """Environment variables, clock, randomness, network, and how coroutines are run.
 
     `transport` replaces the network towards a node, given by its name (a client node's, or the address of a resource
@@ -40,7 +40,9 @@ class Runtime:
     request.
     """
 
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    __repr__ = object.__repr__  # environment variables hold secrets
+
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     run: Callable[[Coroutine[Any, Any, Any]], Any] = _run
     transport: Callable[[str], httpx.AsyncBaseTransport | None] = _real_network
     turn: Turn | None = None

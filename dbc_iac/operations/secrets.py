@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, Severity, failure
 from dbc_iac.plan import Action, Plan
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from dbc_iac.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class StackSummary:
+class StackSummary(Struct, frozen=True):
     """A stack that has a state. `resources` counts the bindings."""
 
     name: str

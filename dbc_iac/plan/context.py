@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
     from dbc_iac.plan.observe.rentals import ChainClock
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
+class PlanOptions(Struct, frozen=True):
     """Options of one plan. Addresses are `Kind/name`; shares are whole percents."""
 
     destroy: bool = False
@@ -44,8 +45,8 @@ class PlanOptions:
 
     def to_json(self) -> dict[str, Json]:
         """Options by field name; sets are sorted."""
-        values = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values}
+        values = asdict(self)
+        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values.items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PlanOptions:
@@ -53,8 +54,7 @@ class PlanOptions:
         return decoded(cls, dict(value))
 
 
-@dataclass(frozen=True, slots=True)
-class PlanContext:
+class PlanContext(Struct, frozen=True):
     """Manifests, state, and channels to the API (planning only reads).
 
     `secret` gives the value of a resource's secret field, or None if it is not available.

@@ -1,13 +1,15 @@
-"""Dataclasses from JSON, by the types of their fields: exact, or refused with the path of what is wrong. Pure."""
+"""Structs from JSON, by the types of their fields: exact, or refused with the path of what is wrong. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum, IntEnum
 from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 T = TypeVar("T")
 _Decoder = Callable[[Any], Any]
@@ -28,7 +30,7 @@ class WrongTypeError(ValueError):
 
 
 def decoded(cls: type[T], value: Any, name: Callable[[str], str] = str) -> T:
-    """An instance of a dataclass; `name` gives the key of a field. Raises WrongTypeError.
+    """An instance of a struct; `name` gives the key of a field. Raises WrongTypeError.
 
     A field with a default may be missing.
     """
@@ -48,8 +50,8 @@ def _decoder(hint: Any, name: Callable[[str], str]) -> _Decoder:
         return _list_of(origin, _decoder(arguments[0], name))
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _mapping_of(_decoder(arguments[1], name))
-    if is_dataclass(hint):
-        return _dataclass_of(hint, name)
+    if issubclass(hint, Struct):
+        return _struct_of(hint, name)
     if issubclass(hint, Enum):
         return _enum_of(hint)
     return lambda value: _plain(hint, value)
@@ -107,7 +109,7 @@ def _mapping_of(inner: _Decoder) -> _Decoder:
     return decode
 
 
-def _dataclass_of(cls: Any, name: Callable[[str], str]) -> _Decoder:
+def _struct_of(cls: type[Struct], name: Callable[[str], str]) -> _Decoder:
     hints = get_type_hints(cls, localns={"Json": Any})
     known = {name(f.name): (f, _decoder(hints[f.name], name)) for f in fields(cls)}
 
@@ -124,7 +126,7 @@ def _dataclass_of(cls: Any, name: Callable[[str], str]) -> _Decoder:
                     read[field.name] = inner(value[key])
                 except WrongTypeError as error:
                     raise error.below(key) from None
-            elif field.default is MISSING and field.default_factory is MISSING:
+            elif field.required:
                 raise WrongTypeError("is missing", key)
         return cls(**read)
 

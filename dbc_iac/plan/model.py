@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, cached_property
 from types import NoneType
 from typing import Any
+
+from msgspec import Struct, field
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
@@ -37,8 +38,7 @@ class Action(StrEnum):
     """The object could not be read: nothing is decided, nothing is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """A field that differs. `before` and `after` never hold a secret: a secret reads `(secret)`.
 
     `behaviour` is the rule that applied (`online`, `offline`, `cold-boot`, `running`, `replace`, `once`, ...);
@@ -53,8 +53,7 @@ class FieldChange:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Identity of an object. `id` (VM: task id, Disk: file, Network: name, BareMetalServer: node id) is empty where
     only the call gives it; `old_id` is that of the existing object. `marker`: its owner marker; `known`: ids of the
     objects before a blind creation of unknown outcome."""
@@ -66,8 +65,7 @@ class Identity:
     known: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """Machine and VM of an object. `node`: address of the Node or BareMetalManager; `parent`: address of the VM."""
 
     node: str = ""
@@ -76,8 +74,7 @@ class Placement:
     parent_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """Change of one resource, with its reasons.
 
     `old_placement` is that of the existing object; its VM only if that is another. `losses` are sentences on lost
@@ -144,8 +141,7 @@ class Change:
         return self.action not in {Action.NO_OP, Action.UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True)
-class GoalSummary:
+class GoalSummary(Struct, frozen=True):
     """A goal in a plan: its action, the class of its call, and the power state of the VM that it needs."""
 
     address: str
@@ -162,8 +158,7 @@ class StepKind(StrEnum):
     WINDOW = "window"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A unit of the schedule. `after`: keys of the steps before it; `seconds`: expected downtime."""
 
     key: str
@@ -177,8 +172,7 @@ class Step:
     """Power state of the VM after a window (`on`, `off`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rental:
+class Rental(Struct, frozen=True):
     """Rental of a machine. `node`: its address; `ends_at` (ISO 8601, UTC) and `seconds_left` are as of the plan.
 
     Without a chain node they are empty.
@@ -191,13 +185,14 @@ class Rental:
     seconds_left: int | None = None
 
 
-@dataclass(frozen=True, repr=False)  # asyncio.run formats the result of its coroutine, and drops it
-class Plan:
+class Plan(Struct, frozen=True, dict=True):
     """All changes of an apply, in their order.
 
     `serial` and `lineage` are those of the state it was made from; `configuration` and `observation` are digests
     (BLAKE2b-256, hex) of the rendered manifests and of the stable part of what was read.
     """
+
+    __repr__ = object.__repr__  # asyncio.run formats the result of its coroutine, and drops it
 
     project: str
     stack: str
@@ -320,9 +315,9 @@ def camel(name: str) -> str:
 
 
 @cache
-def _keys(kind: type[Any]) -> tuple[tuple[str, str], ...]:
-    """Fields of a dataclass, with their keys in JSON."""
-    return tuple((f.name, camel(f.name)) for f in fields(kind))
+def _keys(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
+    """Fields of a struct, with their keys in JSON."""
+    return tuple((name, camel(name)) for name in kind.__struct_fields__)
 
 
 _PLAIN = frozenset({str, int, bool, float, NoneType})
@@ -335,7 +330,7 @@ def encoded(value: Any) -> Any:
         return value
     if kind is tuple or kind is list:
         return [encoded(v) for v in value]
-    if is_dataclass(kind):
+    if issubclass(kind, Struct):
         return {key: encoded(getattr(value, name)) for name, key in _keys(kind)}
     if isinstance(value, str):
         return str(value)  # also an enum, and an Address

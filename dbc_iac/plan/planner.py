@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.json import Json
@@ -35,8 +37,7 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """The changes of a plan before its checks. `change_set` also has those that the options leave out."""
 
     context: PlanContext

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Locator, Severity, SourceRange
@@ -80,8 +81,7 @@ def plan_context(plan: Plan, labels: Mapping[str, Mapping[str, str]]) -> dict[st
     return {"plan": encoded, "env": plan.environment, "project": plan.project, "open_to_world": open_to_world}
 
 
-@dataclass(frozen=True, slots=True)
-class _Evaluation:
+class _Evaluation(Struct, frozen=True):
     """Policies on one plan."""
 
     policies: tuple[PolicySpec, ...]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import load_json
@@ -20,8 +21,7 @@ from dbc_iac.state.records import RECORD
 from dbc_iac.state.store import Store
 
 
-@dataclass(frozen=True)
-class StateBackup:
+class StateBackup(Struct, frozen=True):
     """A state as it was stored, and the records after it."""
 
     state: State

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
@@ -24,8 +25,7 @@ class Effect(StrEnum):
     STARTED = "powered off, will be started"
 
 
-@dataclass(frozen=True, slots=True)
-class Disruption:
+class Disruption(Struct, frozen=True):
     """Disruption of one machine.
 
     `seconds`: expected downtime, 0 if unknown; `begins`: expected seconds from the start of the apply to the start of

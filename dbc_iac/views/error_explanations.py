@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.api.refusals import REFUSED
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """`short`: part of a summary; `means` and `help`: full sentences."""
 
     short: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Plan
@@ -17,8 +18,7 @@ MAX = 60
 """Number of resources up to which each is drawn; larger graphs are grouped by machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vertex:
+class Vertex(Struct, frozen=True):
     """A resource, or a machine with its resources. `action`: empty if unchanged; `machine`: address of its Node, empty
     without one; `count`: number of resources."""
 
@@ -30,8 +30,7 @@ class Vertex:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """Vertices in order, and edges between their keys."""
 
     vertices: tuple[Vertex, ...] = ()

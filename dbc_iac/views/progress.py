@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from dbc_iac.apply.report import Event
 from dbc_iac.views.error_explanations import short_text

@@ -7,9 +7,11 @@ description.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from dbc_iac.api.secret import SecretText
 
@@ -19,8 +21,7 @@ SHORTEST = 6
 HIDDEN = "***"
 
 
-@dataclass(frozen=True, slots=True)
-class Redaction:
+class Redaction(Struct, frozen=True):
     """Removes secrets from values. `secrets`: those read so far."""
 
     secrets: Callable[[], Iterable[SecretText]] = tuple
@@ -30,7 +31,7 @@ class Redaction:
         return Redaction(lambda: (*self.secrets(), *secrets))
 
     def __call__(self, shown: T) -> T:
-        """The value without secrets: texts, lists, mappings and dataclasses at any depth."""
+        """The value without secrets: texts, lists, mappings and structs at any depth."""
         words = [s.reveal() for s in self.secrets()]
         hidden = sorted((w for w in words if len(w) >= SHORTEST), key=len, reverse=True)
         result: T = _without(shown, hidden) if hidden else shown
@@ -46,6 +47,6 @@ def _without(value: Any, hidden: list[str]) -> Any:
         return {_without(k, hidden): _without(v, hidden) for k, v in value.items()}
     if isinstance(value, tuple | list):
         return type(value)(_without(v, hidden) for v in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _without(getattr(value, f.name), hidden) for f in fields(value) if f.init})
+    if isinstance(value, Struct):
+        return type(value)(**{name: _without(item, hidden) for name, item in asdict(value).items()})
     return value

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http.evhttp import Asked

@@ -122,7 +122,7 @@ def test_on_a_terminal_ssh_takes_our_place_and_printing_is_asked_for(
 
 
 def test_nothing_of_a_node_becomes_an_option_of_ssh() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from dbc_iac.api.responses import vm_details
     from dbc_iac.diagnostics import DiagnosticError

@@ -210,7 +210,7 @@ def test_the_lines_of_an_apply_name_the_actions(make: Callable[..., Emulated], t
     ("setting memory to 16Gi", "set memory to 16Gi"),
 ])  # fmt: skip
 def test_the_done_form_of_an_action_is_its_past_participle(action: str, done: str) -> None:
-    class Acting(VmExists):
+    class Acting(VmExists, frozen=True):
         action_text = action
 
     assert Acting.done_text.fget(Acting) == done  # type: ignore[attr-defined]

@@ -7,12 +7,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.child import _shown

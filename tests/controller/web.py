@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
+from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dbc_iac.emulator.crypto import address, multisig_account, node_id_of
 from dbc_iac.emulator.http.rapidjson import JsonError, parse

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown

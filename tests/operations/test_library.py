@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import dbc_iac
 from dbc_iac import Action, DiagnosticError, Event, Plan, PlanOptions, Project, Runtime

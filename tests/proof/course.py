@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.emulator.admin import Admin

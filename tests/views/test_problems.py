@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 from dbc_iac.views.grouping import Detail

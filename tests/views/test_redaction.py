@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, is_dataclass, replace
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply.report import Event, Report
@@ -29,7 +30,7 @@ def test_no_part_of_a_plan_an_event_a_report_or_a_problem_keeps_a_secret() -> No
         Report(failed={"A/b": said}, diagnostics=(problem,)),
         [problem],
     ):
-        written, shown = (repr(asdict(one) if is_dataclass(one) else one) for one in (value, HIDE(value)))
+        written, shown = (repr(asdict(one) if isinstance(one, Struct) else one) for one in (value, HIDE(value)))
         assert CANARY in written
         assert CANARY not in shown
         assert "the node said ***!" in shown

@@ -11,7 +11,8 @@ A nonce is used up by the node when its signature verifies, even if the call the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.api.auth.keys import Sr25519Key, multisig_address, public_key_of, verify
 from dbc_iac.api.auth.signable import Nonce, SessionId
@@ -26,8 +27,7 @@ class NoSignatureLeft(Exception):  # noqa: N818 - it is what happened, not a fau
     """The collected signatures of a multisig are used up."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionCredentials:
+class SessionCredentials(Struct, frozen=True):
     """Never expires on its own; valid as long as the rental is. One pair serves one target process."""
 
     id: SecretText
@@ -37,8 +37,7 @@ class SessionCredentials:
         return {"session_id": self.id.reveal(), "session_id_sign": self.sign.reveal()}
 
 
-@dataclass(frozen=True, slots=True)
-class WalletCredentials:
+class WalletCredentials(Struct, frozen=True):
     key: Sr25519Key
 
     @property
@@ -57,8 +56,7 @@ class WalletCredentials:
         return verify(self.key.public_key, session.id.reveal(), session.sign.reveal())
 
 
-@dataclass(frozen=True, slots=True)
-class NodeKeyCredentials:
+class NodeKeyCredentials(Struct, frozen=True):
     """The owner of a manager is known by the node id, in hexadecimal, never by an address."""
 
     key: Sr25519Key
@@ -67,8 +65,7 @@ class NodeKeyCredentials:
         return _signed(self.key, self.key.node_id, nonces())
 
 
-@dataclass(frozen=True, slots=True)
-class CollectedSignature:
+class CollectedSignature(Struct, frozen=True):
     """One member's signature over a nonce, made elsewhere. Good for one call to one target."""
 
     wallet: str

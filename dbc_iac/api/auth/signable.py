@@ -8,9 +8,10 @@ form: its signed payload contains two 32-byte block hashes, or is the 32-byte ha
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import final
 from uuid import UUID
+
+from msgspec import Struct
 
 from dbc_iac.api.auth.base58 import b58check_decode, b58check_encode
 from dbc_iac.api.secret import SecretText
@@ -20,8 +21,7 @@ _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Nonce:
+class Nonce(Struct, frozen=True):
     """A nonce in the form of DBC's own tool. Made of a UUID, never of a given text."""
 
     uuid: UUID
@@ -32,8 +32,7 @@ class Nonce:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class SessionId:
+class SessionId(Struct, frozen=True):
     """A session id as nodes make them. Raises ValueError for any other text."""
 
     secret: SecretText

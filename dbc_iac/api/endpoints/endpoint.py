@@ -9,9 +9,10 @@ await start_vm(channel, "7a7F4y4wjLSDUtK7nKQNNG")
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from msgspec import Struct
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.idempotency import CallClass
@@ -41,8 +42,7 @@ class Asks(StrEnum):
     """The target, with a fresh signature: a session will not do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """An endpoint bound to a channel. Called with the request's body and the path's segments, it sends the request."""
 
     channel: Channel

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
+from msgspec.structs import replace
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.apply_flow import confirm_and_apply

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
+from msgspec import to_builtins
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
@@ -22,4 +21,4 @@ def command(app: App, /, name: str) -> None:
     KIND may be Project.
     """
     found = explain(name)
-    app.show_lines(explanation_lines(found), asdict(found))
+    app.show_lines(explanation_lines(found), to_builtins(found))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from dbc_iac.cli.app import App, Exit
 from dbc_iac.cli.options import FILE, PlanOutput

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
+from msgspec.structs import asdict
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option

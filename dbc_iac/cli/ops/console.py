@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
@@ -26,8 +27,7 @@ from dbc_iac.state import State
 T = TypeVar("T")
 
 
-@dataclass
-class Console:
+class Console(Struct, dict=True):
     """Session of one command with the API. `yes`: changes are approved."""
 
     app: App

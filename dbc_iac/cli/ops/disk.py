@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -192,8 +191,7 @@ def _warn(console: Console, found: ResolvedTarget, disk: VmDisk, target: int) ->
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class SystemDiskGrown(Goal):
+class SystemDiskGrown(Goal, frozen=True, kw_only=True):
     """The system disk shows a new size. The call is blind: the resulting size cannot be computed beforehand."""
 
     name = "system-disk-grown"

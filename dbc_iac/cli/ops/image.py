@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
@@ -93,8 +94,7 @@ async def _image_servers(console: Console) -> tuple[str, ...]:
     return read(await images.list_image_servers(_client(console)), "the image servers")
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """A file between a node and an image server. `address`: of its Image, if it has one."""
 
     file: str
@@ -240,8 +240,7 @@ async def _followed(
     return end if wait is None or isinstance(goal, DownloadEnded) else goal.done_text
 
 
-@dataclass(frozen=True, kw_only=True)
-class DownloadEnded(Goal):
+class DownloadEnded(Goal, frozen=True, kw_only=True):
     """The download has ended. Files outside of /data are not listed."""
 
     name = "download-ended"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.cli.ops.console import Console
@@ -25,8 +26,7 @@ NODE_ID = re.compile(r"[0-9a-f]{64}")
 TASK_ID = re.compile(r"[A-Za-z0-9]{20,22}")
 
 
-@dataclass(frozen=True, slots=True)
-class TargetOptions:
+class TargetOptions(Struct, frozen=True):
     """Options for the route to a raw id; empty for the values of the manifests."""
 
     node: str = ""
@@ -34,8 +34,7 @@ class TargetOptions:
     order: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedTarget:
+class ResolvedTarget(Struct, frozen=True):
     """An object. `address`: of its resource, empty if it is not managed; `spec`: of its manifest."""
 
     id: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import click
+from msgspec.structs import replace
 
 from dbc_iac.api.endpoints import networks
 from dbc_iac.api.endpoints.networks import LIST_CAP

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -118,8 +117,7 @@ async def _arrived(app: App, console: Console, found: ResolvedTarget, view: Snap
         raise not_finished(f"snapshot {view.name}", seen.text, wait, f"dbc-iac snapshot show {found.label} {view.name}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored(Goal):
+class Stored(Goal, frozen=True, kw_only=True):
     """The file of a snapshot is in an image server of the client node."""
 
     name = "snapshot-stored"

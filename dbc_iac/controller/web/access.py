@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from dbc_iac.api.patterns import is_loopback
@@ -19,8 +19,7 @@ MIN_TOKEN = 20
 _PROXIED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
-@dataclass(frozen=True, slots=True)
-class WebSecrets:
+class WebSecrets(Struct, frozen=True):
     """The secrets of the HTTP server; None where the Fleet file has none."""
 
     token: SecretText | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -61,8 +61,7 @@ class Guarded:
             _LOG.debug("unexpected exception", exc_info=error)
 
 
-@dataclass(frozen=True, slots=True)
-class Web:
+class Web(Struct, frozen=True):
     """A fleet and its database. `store`: None while the database is not available, or the worker ends."""
 
     fleet: Fleet

@@ -6,10 +6,10 @@ Their time is that of the database: the clocks of workers may differ.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 
 from itsdangerous import BadSignature, Signer, URLSafeSerializer
+from msgspec import Struct
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.web.access import same
@@ -19,8 +19,7 @@ SECONDS = 12 * 3600
 """Length of a session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """A person who has signed in. `csrf`: the value that each form of this session sends back.
 
     `started`: seconds since 1970.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from dbc_iac.emulator.clock import Clock
 from dbc_iac.emulator.gpu.ctext import byte_count
@@ -18,8 +19,7 @@ BUFFER = 440
 _REPORT_SECONDS = 0.1
 
 
-@dataclass(slots=True)
-class Device:
+class Device(Struct):
     id: str
     password: str
 
@@ -60,7 +60,7 @@ class DeepLinks:
             device.password = password
 
     def to_state(self) -> dict[str, Any]:
-        return {ip: asdict(device) for ip, device in self.devices.items()}
+        return {ip: to_builtins(device) for ip, device in self.devices.items()}
 
     def from_state(self, state: dict[str, Any]) -> None:
         self.devices = {ip: Device(**device) for ip, device in state.items()}

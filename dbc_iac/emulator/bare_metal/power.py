@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from dbc_iac.emulator.bare_metal.servers import Server
 from dbc_iac.emulator.clock import Clock
@@ -21,8 +22,7 @@ _LOOKUP_SECONDS = 6.2
 _DONE = {"on": "Up/On", "off": "Down/Off", "reset": "Reset"}
 
 
-@dataclass(slots=True)
-class Bmc:
+class Bmc(Struct):
     """A BMC; `next_boot`: device set by `bootdev`."""
 
     host: str

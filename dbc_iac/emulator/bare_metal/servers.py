@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from dbc_iac.emulator.bare_metal.deeplink import Device
 from dbc_iac.emulator.crypto import new_key, node_id_of
@@ -32,16 +33,14 @@ class BadRequest(Exception):  # noqa: N818
         self.own_port = own_port or relayed
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Result of the database: errcode and text, with HTTP 200 on both ways."""
 
     errcode: int
     text: str
 
 
-@dataclass(slots=True)
-class Server:
+class Server(Struct):
     """A stored server. `off_sent`: the manager has powered it off because it is not rented."""
 
     node_id: str
@@ -162,10 +161,10 @@ class Servers:
         return Outcome(0, "")
 
     def truth(self) -> dict[str, Any]:
-        return {s.uuid: asdict(s) for s in self.by_id.values()}
+        return {s.uuid: to_builtins(s) for s in self.by_id.values()}
 
     def to_state(self) -> list[dict[str, Any]]:
-        return [asdict(server) for server in self.by_id.values()]
+        return [to_builtins(server) for server in self.by_id.values()]
 
     def from_state(self, state: list[dict[str, Any]]) -> None:
         self.by_id = {one["node_id"]: Server(**one) for one in state}

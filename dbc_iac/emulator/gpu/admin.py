@@ -5,8 +5,10 @@ Each method acts at once and notifies nobody, like a crash, an administrator or 
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from typing import Any
+
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import host_cpus
@@ -50,7 +52,8 @@ class GpuAdmin:
             "uploads": sorted(machine.transfers.uploads),
             "snapshots": {
                 task_id: [
-                    asdict(one) | {"status": machine.snapshots.status(task_id, one.name).value} for one in snapshots
+                    to_builtins(one) | {"status": machine.snapshots.status(task_id, one.name).value}
+                    for one in snapshots
                 ]
                 for task_id, snapshots in machine.snapshots.snapshots.items()
                 if snapshots
@@ -76,12 +79,14 @@ class GpuAdmin:
     def _vm(self, record: Record) -> dict[str, Any]:
         machine = self._machine
         domain = machine.libvirt.domains.get(record.task_id)
-        values = asdict(record)
+        values: dict[str, Any] = to_builtins(record)
         values["status"] = record.status.value
         values["shown_status"] = reconciled(record.status, machine.libvirt.state(record.task_id)).value
         values["forwards"] = None
         if record.forwards is not None:
-            values["forwards"] = [asdict(one) for one in forwarded_ports(record)] if record.forwards.effective else []
+            values["forwards"] = (
+                [to_builtins(one) for one in forwarded_ports(record)] if record.forwards.effective else []
+            )
         values["disks"] = {
             name: {"file": disk.file, "reported": disk.reported_size, "real": _real_size(machine, disk.file)}
             for name, disk in record.disks.items()
@@ -92,8 +97,8 @@ class GpuAdmin:
                 "state": domain.state.value,
                 "mac": domain.mac,
                 "address": domain.address,
-                "next": asdict(domain.definition),
-                "live": None if domain.live is None else asdict(domain.live),
+                "next": to_builtins(domain.definition),
+                "live": None if domain.live is None else to_builtins(domain.live),
             }
         return values
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.emulator.gpu.ctext import is_ip, is_linux, is_windows
 from dbc_iac.emulator.gpu.machine import Machine
@@ -21,15 +22,13 @@ _PORT_HOLDERS = {DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED}
 SYSTEM_DISK_GIB = 350
 
 
-@dataclass(frozen=True, slots=True)
-class Topology:
+class Topology(Struct, frozen=True):
     sockets: int
     cores: int
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class HostCpus:
+class HostCpus(Struct, frozen=True):
     """Capacity of the host: cores are physical ones of a socket."""
 
     total: int
@@ -38,8 +37,7 @@ class HostCpus:
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
+class Neighbours(Struct, frozen=True):
     """Allocations of the machine's other VMs. `ports`: purpose of each used port.
 
     GPUs are allocated by records whose domain is not shut off (one without a domain counts); cores and memory (KiB) by

@@ -6,7 +6,8 @@ The first failing check determines the reply; a refused create has no effect.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import (
@@ -52,15 +53,13 @@ KIB_IN_GIB = 1024 * 1024
 _VERIFIER = "verifier"
 
 
-@dataclass(frozen=True, slots=True)
-class _System:
+class _System(Struct, frozen=True):
     operation_system: str
     bios_mode: str
     image_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Ports:
+class _Ports(Struct, frozen=True):
     public_ip: str
     ssh: int
     rdp: int

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from dbc_iac.emulator.gpu import ids
 from dbc_iac.emulator.gpu.capacity import SYSTEM_DISK_GIB

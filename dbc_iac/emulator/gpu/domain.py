@@ -10,7 +10,8 @@ import asyncio
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.gpu.files import HostFiles
 from dbc_iac.emulator.gpu.spec import GpuNodeSpec, GuestSpec
@@ -22,8 +23,7 @@ class LibvirtError(Exception):
     """Refusal by libvirt, with its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """XML of a domain. `disks`: file by device name; `network`: LAN by name; memory in KiB."""
 
     sockets: int
@@ -43,8 +43,7 @@ class Definition:
         return self.sockets * self.cores * self.threads
 
 
-@dataclass(slots=True)
-class Domain:
+class Domain(Struct):
     """A domain. `definition`: for the next start; `live`: running; `address_at`: time when its address is known."""
 
     name: str
@@ -69,8 +68,7 @@ class Domain:
         self.changed = asyncio.Event()
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     """Current operation of libvirt; it completes even if the daemon dies."""
 
     domain: Domain

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.gpu.spec import GIB, GpuNodeSpec, GuestSpec
 
 EMPTY_QCOW2 = 196_656  # bytes of a new qcow2 file, or of an unused overlay
 
 
-@dataclass(slots=True)
-class HostFile:
+class HostFile(Struct):
     """A file. `size`: bytes on disk; `virtual_size`: bytes of its disk; `base`: path of its backing file."""
 
     size: int
@@ -24,8 +24,7 @@ class HostFile:
     guest: GuestSpec | None = None
 
 
-@dataclass(slots=True)
-class HostFiles:
+class HostFiles(Struct):
     """Files and directories by normalised path."""
 
     files: dict[str, HostFile] = field(default_factory=dict)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.emulator.gpu.ctext import is_digits, split
 from dbc_iac.emulator.gpu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardedPort:
+class ForwardedPort(Struct, frozen=True):
     """Texts for iptables: `80`, or `80:90` on the host and `80-90` in the guest."""
 
     protocol: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.gpu.files import HostFile
 from dbc_iac.emulator.gpu.paste import array, fields
@@ -12,8 +13,7 @@ from dbc_iac.emulator.gpu.sizes import format_bytes
 from dbc_iac.emulator.gpu.spec import ImageServerSpec
 
 
-@dataclass(slots=True)
-class ImageServer:
+class ImageServer(Struct):
     """An image server. `files` by name, in the root of the module. `died` is set when it becomes unreachable: its
     transfers are interrupted.
     """

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.emulator.gpu.timing import Clock
 
@@ -25,8 +27,7 @@ _ROUNDING = 1e-9
 """Tolerance before a round: a shorter wait would never elapse on the clock."""
 
 
-@dataclass(slots=True)
-class Lan:
+class Lan(Struct):
     """One node's copy of a LAN. `used`: date of the last join, leave or creation; `heard`: emulated seconds."""
 
     name: str

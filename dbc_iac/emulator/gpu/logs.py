@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.gpu.ctext import atoi, byte_count
 from dbc_iac.emulator.gpu.paste import quoted
@@ -19,8 +20,7 @@ MAX_CONTENT = 8192  # maximum bytes of one answer
 MAX_LINES = 2000  # maximum lines of one VM; the real node rotates its files
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Source location of a line in the original."""
 
     file: str
@@ -28,8 +28,7 @@ class Place:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line, formatted only when read: most lines never are."""
 
     at: datetime
@@ -43,8 +42,7 @@ class LogLine:
         return f"{moment} | {task_id} | {self.level:<7} | {where} | {self.text}"
 
 
-@dataclass(slots=True)
-class TaskLogs:
+class TaskLogs(Struct):
     """All log files of a node, by task id."""
 
     clock: Clock

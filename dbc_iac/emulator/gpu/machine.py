@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.gpu.domain import Domain, Hypervisor
 from dbc_iac.emulator.gpu.files import HostFiles
@@ -27,8 +28,7 @@ from dbc_iac.emulator.gpu.worker import Worker
 _LOOKUP = Place("vm_client.cpp", 1669, "GetDomainStatus")
 
 
-@dataclass(slots=True)
-class Machine:
+class Machine(Struct):
     """State of a node. `rent_ends`: last known end (block) of each wallet's rental.
 
     `exempt`: wallets set by an administrator, whose VMs are never stopped after an ended rental.

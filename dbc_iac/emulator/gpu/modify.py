@@ -7,7 +7,8 @@ the domain is rewritten at the end: after a refusal in between, details show the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.emulator.gpu.capacity import (
     Neighbours,
@@ -34,8 +35,7 @@ from dbc_iac.emulator.reply import ProcessDied, Reply
 _PLACE = Place("TaskManager.cpp", 2187, "modifyTask")
 
 
-@dataclass(frozen=True, slots=True)
-class _Rented:
+class _Rented(Struct, frozen=True):
     """GPUs of the VM's own order. `whole`: the order covers the machine."""
 
     indexes: list[int]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from dbc_iac.emulator.gpu import create, details, disks, images, info, lan_requests, modify, power, snapshots
 from dbc_iac.emulator.gpu.image_servers import ImageServers
@@ -34,8 +35,7 @@ Access = Literal["none", "optional", "renter", "any"]
 Handler = Callable[[Machine, Any, NodeRequest], Awaitable[Reply]]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """An operation. `after_cleanup`: it first searches for unknown domains."""
 
     handler: Handler

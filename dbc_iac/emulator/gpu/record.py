@@ -5,7 +5,7 @@ Fields change in memory first; `saved_account` survives a restart of the daemon.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from dbc_iac.emulator.gpu.ctext import is_linux, is_windows
 from dbc_iac.emulator.gpu.domain import Definition
@@ -16,8 +16,7 @@ SYSTEM_DISK_BYTES = 350 * GIB  # reported size of a system disk, independent of 
 NOT_AVAILABLE = "N/A"
 
 
-@dataclass(slots=True)
-class Disk:
+class Disk(Struct):
     """A disk of a VM: device name, file on the host, reported size in bytes."""
 
     name: str
@@ -25,8 +24,7 @@ class Disk:
     reported_size: int
 
 
-@dataclass(slots=True)
-class Forwards:
+class Forwards(Struct):
     """Port forwards; `local_ip`: the guest's address when they were created.
 
     `effective`: false if the host's address in their rules was no single address, and nothing is forwarded.
@@ -36,8 +34,7 @@ class Forwards:
     effective: bool = True
 
 
-@dataclass(slots=True)
-class Record:
+class Record(Struct):
     """A VM as list and details report it. Memory in KiB; `gpus` are bus ids; ports 0-65535."""
 
     task_id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 
 class Caller(Protocol):
@@ -18,8 +19,7 @@ class Caller(Protocol):
     def rent_order(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRequest:
+class NodeRequest(Struct, frozen=True):
     """A request. `path`: segments after the operation; `additional`: the parsed JSON object.
 
     `image_server`: its id if the client node resolved one; empty otherwise. Texts of the query are raw.

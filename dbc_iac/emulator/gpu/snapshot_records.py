@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class SnapshotStatus(StrEnum):
@@ -12,8 +13,7 @@ class SnapshotStatus(StrEnum):
     NONE = "none"
 
 
-@dataclass(slots=True)
-class Snapshot:
+class Snapshot(Struct):
     """`file`: local copy on the host; `image_server`: id of its destination."""
 
     name: str
@@ -23,8 +23,7 @@ class Snapshot:
     image_server: str
 
 
-@dataclass(slots=True)
-class SnapshotBook:
+class SnapshotBook(Struct):
     """Records by task id; statuses by task id and name."""
 
     snapshots: dict[str, list[Snapshot]] = field(default_factory=dict)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
+from msgspec import Struct, convert, field, to_builtins
 
 from dbc_iac.emulator.gpu.domain import Definition, Domain
 from dbc_iac.emulator.gpu.files import HostFile
@@ -21,8 +19,7 @@ from dbc_iac.emulator.gpu.spec import GuestSpec
 from dbc_iac.emulator.gpu.states import TRANSITIONAL, DomainState, rebuilt
 
 
-@dataclass(slots=True)
-class SavedDomain:
+class SavedDomain(Struct):
     name: str
     definition: Definition
     live: Definition | None
@@ -33,8 +30,7 @@ class SavedDomain:
     survives_destroy: bool
 
 
-@dataclass(slots=True)
-class SavedNode:
+class SavedNode(Struct):
     """Emulated seconds are not saved: a booting guest is loaded as booted."""
 
     records: list[Record]
@@ -73,13 +69,13 @@ def save_state(machine: Machine) -> dict[str, Any]:
         addresses=machine.addresses,
         at_work=sorted({job.task_id for job in machine.worker.jobs}),
     )
-    dumped: dict[str, Any] = _adapter().dump_python(saved, mode="json")
+    dumped: dict[str, Any] = to_builtins(saved, enc_hook=GuestSpec.model_dump)
     return dumped
 
 
 def load_state(machine: Machine, state: dict[str, Any]) -> None:
-    """Load a state. Raises pydantic.ValidationError for data not written by `save_state`."""
-    saved = _adapter().validate_python(state)
+    """Load a state. Raises msgspec.ValidationError for data not written by `save_state`."""
+    saved = convert(state, SavedNode, dec_hook=lambda _, value: GuestSpec.model_validate(value))
     machine.records = {record.task_id: record for record in saved.records}
     machine.libvirt.domains = {one.name: _loaded(machine, one) for one in saved.domains}
     machine.files.files = saved.files
@@ -139,8 +135,3 @@ def _loaded(machine: Machine, saved: SavedDomain) -> Domain:
         has_lease=bool(saved.address),
         survives_destroy=saved.survives_destroy,
     )
-
-
-@cache
-def _adapter() -> TypeAdapter[SavedNode]:
-    return TypeAdapter(SavedNode)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.emulator.gpu.files import HostFile, HostFiles
 from dbc_iac.emulator.gpu.image_servers import ImageServer
@@ -20,8 +22,7 @@ SHELL = 0.05
 """Seconds from a transfer's shell to its rsync."""
 
 
-@dataclass(slots=True, eq=False)
-class Transfer:
+class Transfer(Struct, eq=False):
     """A process started at `began` that needs `seconds` (emulated) for the whole file. `deliver` stores the transmitted
     part; `breaks`: part at which the connection is interrupted.
     """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+
+from msgspec import Struct
 
 INVALID_REQUEST = -32600
 INVALID_PARAMS = -25
@@ -21,8 +22,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """An answer. `close`: the connection closes after it. `broken`: part of the body (0 to 1) after which it closes."""
 
     status: int

@@ -6,8 +6,9 @@ Wrong types inside lists are not refused: they trigger an assertion that crashes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from dbc_iac.emulator.authority import Credentials
 from dbc_iac.emulator.gpu.ctext import atoi
@@ -41,8 +42,7 @@ OPEN = frozenset(
 OWNERS = frozenset({"bare_metal.add", "bare_metal.delete", "bare_metal.modify"})
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """A validated body. `target`: first entry of the peer list, None if it is empty."""
 
     target: str | None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from dbc_iac.emulator.http.answer import HTML, Response
 from dbc_iac.emulator.http.node import MAX_BODY_BYTES, MAX_HEADER_BYTES, WITH_BODY
@@ -33,8 +34,7 @@ class NoRequest(Exception):  # noqa: N818
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request. `head_bytes`: of its request line and headers, line ends excluded."""
 
     method: str
@@ -63,8 +63,7 @@ class Asked:
         return (self.header("Connection") or "").lower() == "close"
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(Struct):
     """Unread input of a connection. `receive` returns more bytes; none at the end. `send` is for `100`."""
 
     receive: Callable[[], Awaitable[bytes]]

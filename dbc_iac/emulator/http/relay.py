@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from dbc_iac.emulator.authority import Credentials
 from dbc_iac.emulator.gossip import Entry

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.emulator.gpu.ctext import atoi
 from dbc_iac.emulator.http.answer import CANNOT_FORWARD, INVALID_REQUEST, Answer, invalid
@@ -25,8 +27,7 @@ _IMAGE_VERBS = (
 Parts = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """`path`: segments after the operation; `wrong`: the handler's error for a path after its method check;
     `missing`: its error for an empty segment after reading the body.
     """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -77,8 +76,7 @@ class BareMetalInstanceSpec(Spec):
     deeplink: DeepLink | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstanceBound(Goal):
+class InstanceBound(Goal, frozen=True, kw_only=True):
     """The server's id is recorded in the state. No call is made."""
 
     name = "instance-bound"
@@ -96,8 +94,7 @@ class InstanceBound(Goal):
         return Done(None)  # rentals begin on the chain
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstancePower(Goal):
+class InstancePower(Goal, frozen=True, kw_only=True):
     """The BMC reports `on` or `off`."""
 
     name = "instance-power"
@@ -120,8 +117,7 @@ class InstancePower(Goal):
         return await press(await context.connect(self.route))
 
 
-@dataclass(frozen=True, kw_only=True)
-class NextBootSet(Goal):
+class NextBootSet(Goal, frozen=True, kw_only=True):
     """The device of the next boot is set. The API does not show it: the accepted call is the only evidence."""
 
     name = "next-boot-set"
@@ -142,8 +138,7 @@ class NextBootSet(Goal):
         return await instances.set_boot_device(await context.connect(self.route), self.device)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeepLinkPassword(Goal):
+class DeepLinkPassword(Goal, frozen=True, kw_only=True):
     """The DeepLink program has the password."""
 
     name = "deeplink-password"

@@ -6,9 +6,9 @@ Deleting an entry destroys the server's on-chain identity irreversibly, so a ser
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from dbc_iac.api import patterns, requests
@@ -94,8 +94,7 @@ def _entry(values: Mapping[str, Json], password: SecretText | None) -> dict[str,
     return entry
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerExists(Goal):
+class ServerExists(Goal, frozen=True, kw_only=True):
     """The manager has an entry with this uuid."""
 
     name = "server-exists"
@@ -120,8 +119,7 @@ class ServerExists(Goal):
         return await bare_metal.add_server(await context.connect(self.route), requests.BareMetalEntry(**entry))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerModified(AcknowledgedGoal):
+class ServerModified(AcknowledgedGoal, frozen=True, kw_only=True):
     """Fields of the entry have these values. Only changed ones are sent: empty and absent ones mean unchanged."""
 
     name = "server-modified"
@@ -140,8 +138,7 @@ class ServerModified(AcknowledgedGoal):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerAbsent(Goal):
+class ServerAbsent(Goal, frozen=True, kw_only=True):
     """The entry is deleted, and with it the server's on-chain identity."""
 
     name = "server-absent"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.api.responses import NodeHardware, RentOrder
 from dbc_iac.json import Json
@@ -15,8 +16,7 @@ GPUS, CPUS, MEMORY = "gpus", "cpus", "memory"
 """Parts of a capacity, and the spec fields that state them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """A GPU node as preflight sees it. None for values that could not be read. `whole`: the order covers every GPU."""
 
     route: Route
@@ -34,8 +34,7 @@ class Machine:
     """Existing LANs that the resource joins and this machine does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Capacity(Struct, frozen=True):
     """Part of a machine that a resource takes. Memory in GiB; `space` in GiB by directory of the host, at full size of
     the disk files; `ports` as (protocol, host port)."""
 

@@ -6,11 +6,12 @@ the call class only. `needs` is the power state of a VM that an act requires; th
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
+
+from msgspec import Struct, StructMeta, field
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.idempotency import CallClass
@@ -47,8 +48,7 @@ class GoalStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class GoalState:
+class GoalState(Struct, frozen=True):
     """Observed state of a goal: `text` for people, `id` if the look showed the object's identity.
 
     `broken`: the creation failed and left an object of no use, which is still managed. `lost`: the node accepted
@@ -77,16 +77,18 @@ def unseen(reading: object, otherwise: str = "") -> GoalState:
     return GoalState(GoalStatus.UNKNOWN, otherwise)
 
 
-@dataclass(frozen=True, slots=True)
-class ActContext:
+class ActContext(Struct, frozen=True):
     """Context of an act: channels to targets, and secrets by field path of its own resource."""
 
     connect: Callable[[Route], Awaitable[Channel]]
     secrets: Mapping[str, SecretText]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Goal(ABC):
+class _AbstractStruct(StructMeta, ABCMeta):
+    """Metaclass of structs with abstract methods."""
+
+
+class Goal(Struct, metaclass=_AbstractStruct, frozen=True, kw_only=True):
     """One target state of a resource.
 
     `vm` is the task id of its VM, if there is one. `fields` are recorded as applied once it is met. `creates` and
@@ -162,8 +164,7 @@ class Goal(ABC):
         return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class AcknowledgedGoal(Goal, ABC):
+class AcknowledgedGoal(Goal, frozen=True, kw_only=True):
     """A goal whose effect the API never shows: the node's ok is all there is."""
 
     acknowledged = True

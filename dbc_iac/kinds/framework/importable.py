@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from msgspec import Struct, field
 
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -16,8 +17,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import SpecField
 
 
-@dataclass(frozen=True, slots=True)
-class Existing:
+class Existing(Struct, frozen=True):
     """An object as the API shows it. `marker` is the text of its owner marker; `parent_id` the id of its host.
 
     An object without a marker of its own has the owner of its host. `secrets` are paths of secrets that it has.
@@ -34,8 +34,7 @@ class Existing:
     secrets: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """An object without a manifest, with the names that its manifest refers to.
 
     `name` is that of its manifest, `place` that of its Node or BareMetalManager, `parent` that of its VM; `names` are

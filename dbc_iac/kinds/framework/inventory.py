@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from dbc_iac.address import Address
 from dbc_iac.api.secret import SecretText
@@ -22,8 +23,7 @@ def _nowhere(path: str) -> SourceRange | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Resource(Generic[S_co]):
+class Resource(Struct, Generic[S_co], frozen=True):
     """One document, or one instance of a `forEach`. `where` returns the source range of a path in its spec."""
 
     address: str
@@ -79,8 +79,7 @@ def unusable_secret(resource: Resource[Spec], field: SpecField, value: SecretTex
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Inventory:
+class Inventory(Struct, frozen=True, eq=False, dict=True):
     """All resources of a run by address, with the names that identities are derived from.
 
     `uid` (32 hex) keys the task ids of VMs; `image_client` is the client node that all calls about image servers go to,
@@ -102,8 +101,11 @@ class Inventory:
 
     bound: Mapping[str, str] = field(default_factory=dict)
     """Ids of the objects that addresses have, those that will be replaced included."""
-    desired: dict[str, tuple[Resource[Any], dict[str, Json]]] = field(default_factory=dict, init=False, repr=False)
-    """Desired fields by address, with the resource that they are of: see `Kind.desired`, which fills it."""
+
+    @cached_property
+    def desired(self) -> dict[str, tuple[Resource[Any], dict[str, Json]]]:
+        """Desired fields by address, with the resource that they are of: see `Kind.desired`, which fills it."""
+        return {}
 
     @cached_property
     def bases(self) -> Mapping[str, str]:

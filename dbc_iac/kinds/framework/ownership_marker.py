@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _MARKER = re.compile(r"\[(dbc-iac:([A-Za-z0-9._@-]+)/([A-Za-z0-9._@-]+)/([a-z0-9.-]+)/([0-9]+)/([0-9a-f]+))\]$")
 
 
-@dataclass(frozen=True, slots=True)
-class Marker:
+class Marker(Struct, frozen=True):
     """Project, stack, name and generation of an object, and a digest of its fields that the API never shows."""
 
     project: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.json import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A route to one target. Two nodes may share a `target` (two orders on one machine).
 
     `name` is the address of the Node or BareMetalManager, for people. `rent_order` is empty without one. With `url` the

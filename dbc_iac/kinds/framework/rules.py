@@ -6,10 +6,12 @@ be changed in place on a whole-machine order and be refused on a partial one. `R
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Behaviour(StrEnum):
@@ -26,8 +28,7 @@ class Behaviour(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """Facts that rules depend on. `whole_machine` is None if it could not be read."""
 
     whole_machine: bool | None = None
@@ -36,8 +37,7 @@ class Facts:
     attached_file: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """Modifiers of a rule that apply where the fact `fact` is `value`. `name`: for the documentation."""
 
     name: str
@@ -46,8 +46,7 @@ class Condition:
     modifiers: tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """Behaviour and modifiers of one field.
 
     `grow_only`: a target that may only grow. `not_reported`: the API never shows it, so it is compared with what was

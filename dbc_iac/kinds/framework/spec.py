@@ -7,11 +7,12 @@ names another document. Nested parts are flattened: `ports.ssh` is one field.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
@@ -44,8 +45,7 @@ class Part(BaseModel):
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """Marks a field that holds the name of a document of another kind; `unless`: not where it ends like this.
 
     `by_id`: it is applied as the id of the object, which the rename of its document does not change.
@@ -56,8 +56,7 @@ class Reference:
     by_id: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """Marks a field that requests carry under the name `key`. `encode` makes the request's value from a plain one."""
 
     key: str
@@ -107,8 +106,7 @@ class Spec(Part):
     timeouts: Annotated[Timeouts, access] = Field(default_factory=lambda: _TIMEOUTS)
 
 
-@dataclass(frozen=True, eq=False)
-class SpecField:
+class SpecField(Struct, frozen=True, eq=False, dict=True):
     """One leaf of a spec: its dotted camelCase path, the attributes that lead to it, its rule, what it refers to."""
 
     path: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
@@ -13,8 +14,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.state.document import Binding
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """An object as the API shows it.
 
     `present` is None if it could not be read (`reason` explains that). `values` are plain values by field path.
@@ -60,8 +60,7 @@ def unread(identity: str, reading: Unreadable) -> Observation:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """Location of an object: its id if known, its route, and its binding."""
 
     address: str
@@ -73,8 +72,7 @@ class Lookup:
     parent_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unmanaged:
+class Unmanaged(Struct, frozen=True):
     """An object without a binding that may be a resource's. `values` are fields that distinguish it from others.
 
     `marker` is its ownership marker, if that is of this project and stack; `derived`: its id proves it.
@@ -85,8 +83,7 @@ class Unmanaged:
     derived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GoalInput:
+class GoalInput(Struct, frozen=True):
     """Input of goals: one change of one resource, as planned."""
 
     address: str

@@ -7,7 +7,8 @@ images: they are known from the manifests, and from the state since the file was
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.inventory import Inventory
@@ -21,8 +22,7 @@ BASE = "base"
 """Path of the root image of a resource: the image without a base of its own that it was made from."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FileAt:
+class FileAt(Struct, frozen=True, order=True):
     """A file by its name, in /data of the machine or in the image server with the id `place`."""
 
     place: str

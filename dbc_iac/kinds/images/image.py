@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from msgspec import field
 from pydantic import Field
 
 from dbc_iac.api import requests
@@ -61,8 +61,7 @@ class ImageSpec(Spec):
     external: Annotated[Flag, access] = Field(default=False, description="must exist; is never fetched or deleted")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageExists(Transfer):
+class ImageExists(Transfer, frozen=True, kw_only=True):
     """The node lists the file, with the size that the image server has. `source`: a Snapshot whose file it is."""
 
     name = "image-exists"
@@ -103,8 +102,7 @@ class ImageExists(Transfer):
         return await images.download_image(await context.connect(self.route), body)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageFetched(ImageExists):
+class ImageFetched(ImageExists, frozen=True, kw_only=True):
     """The file is fetched again, though one of that name and size exists."""
 
     name = "image-fetched"
@@ -113,8 +111,7 @@ class ImageFetched(ImageExists):
     overwrites: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageWhole(ImageExists):
+class ImageWhole(ImageExists, frozen=True, kw_only=True):
     """A partial file is completed to the size on the image server."""
 
     name = "image-whole"
@@ -122,8 +119,7 @@ class ImageWhole(ImageExists):
     overwrites: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageAbsent(Goal):
+class ImageAbsent(Goal, frozen=True, kw_only=True):
     """The file is deleted on the node."""
 
     name = "image-absent"
@@ -255,8 +251,7 @@ class Image(CopyKind[ImageSpec]):
             )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageKept(Goal):
+class ImageKept(Goal, frozen=True, kw_only=True):
     """`retain` is recorded in the state. No call is made."""
 
     name = "image-kept"

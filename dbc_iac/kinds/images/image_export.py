@@ -7,7 +7,6 @@ Files on image servers cannot be deleted. At the end of an upload the node's pro
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -49,8 +48,7 @@ class ImageExportSpec(Spec):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportExists(Transfer):
+class ExportExists(Transfer, frozen=True, kw_only=True):
     """The image server lists the file with its size on the node. `source`: address of the Image that provides it."""
 
     name = "export-exists"
@@ -86,8 +84,7 @@ class ExportExists(Transfer):
         return await images.upload_image(await context.connect(self.route), body)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportSent(ExportExists):
+class ExportSent(ExportExists, frozen=True, kw_only=True):
     """The file is sent again, although a copy of that size exists."""
 
     name = "export-sent"
@@ -95,8 +92,7 @@ class ExportSent(ExportExists):
     again = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportWhole(ExportExists):
+class ExportWhole(ExportExists, frozen=True, kw_only=True):
     """A partial file is completed to the size on the node."""
 
     name = "export-whole"

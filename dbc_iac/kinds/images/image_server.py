@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
+
+from msgspec import field
+from msgspec.structs import replace
 
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.storage_responses import Progress, StoredImage, stored_size
@@ -35,8 +37,7 @@ INCOMPLETE = "other"
 _UNKNOWN_SIZE = stored_size(None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Transfer(Goal):
+class Transfer(Goal, frozen=True, kw_only=True):
     """The copy of a file has the size of its source. `source`: address of the file's
     resource, if the name of the file is known only during the apply."""
 

@@ -7,10 +7,10 @@ upload: the record's status only shows whether a transfer runs.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
+from msgspec.structs import asdict
 from pydantic import Field
 
 from dbc_iac.api import requests
@@ -69,8 +69,7 @@ class SnapshotSpec(Spec):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class SnapshotTaken(Goal):
+class SnapshotTaken(Goal, frozen=True, kw_only=True):
     """The system disk is copied, and the VM may run again. The call is blind, but its name is listed at once."""
 
     name = "snapshot-taken"
@@ -102,8 +101,7 @@ class SnapshotTaken(Goal):
         return await snapshots.create_snapshot(await context.connect(self.route), self.vm, body)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SnapshotKnown(SnapshotTaken):
+class SnapshotKnown(SnapshotTaken, frozen=True, kw_only=True):
     """An existing snapshot is adopted. No call is made."""
 
     name = "snapshot-known"
@@ -118,8 +116,7 @@ class SnapshotKnown(SnapshotTaken):
         return Done(None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SnapshotAbsent(Goal):
+class SnapshotAbsent(Goal, frozen=True, kw_only=True):
     """The snapshot's record is deleted. Waits while the disk is converted: the call would end the node's process."""
 
     name = "snapshot-absent"
@@ -275,7 +272,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         """Goals without a power-off window, unless the conversion of an earlier apply may still run."""
         taken, *later = self.create(task)
         assert isinstance(taken, SnapshotTaken)  # noqa: S101 - the first is always that
-        yield taken if task.applied else SnapshotKnown(**{f.name: getattr(taken, f.name) for f in fields(taken)})
+        yield taken if task.applied else SnapshotKnown(**asdict(taken))
         yield from later
 
     def delete(self, task: GoalInput) -> Iterator[Goal]:

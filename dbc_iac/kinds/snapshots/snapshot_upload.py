@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
+
+from msgspec import field
+from msgspec.structs import replace
 
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
@@ -50,8 +52,7 @@ async def find_snapshot(
     return Known(found)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SnapshotArrived(Goal):
+class SnapshotArrived(Goal, frozen=True, kw_only=True):
     """Its file is in the image server, and its upload was watched until the file had to be complete."""
 
     name = "snapshot-arrived"
@@ -123,8 +124,7 @@ class SnapshotArrived(Goal):
         return Done(None)  # the upload goes on by itself
 
 
-@dataclass(frozen=True, kw_only=True)
-class SnapshotSent(SnapshotArrived):
+class SnapshotSent(SnapshotArrived, frozen=True, kw_only=True):
     """The file of an unwatched upload is complete, or sent again from the node's copy.
 
     For an upload that an earlier apply started. `ended`: it had ended when the plan was made.

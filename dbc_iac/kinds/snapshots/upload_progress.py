@@ -8,8 +8,10 @@ an end that was not seen closely is reported as not verified.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 SPREAD = 1.5
 """Factor by which an upload may have been faster between two looks than it was ever observed to be."""
@@ -25,8 +27,7 @@ SOON, BEGINNING = 20.0, 30.0
 closely."""
 
 
-@dataclass(frozen=True, slots=True)
-class UploadProgress:
+class UploadProgress(Struct, frozen=True):
     """The looks at one upload. Times in seconds of one clock; `seen` with percent; `before`: last before its start.
 
     `blind`: a later look had no answer, as during a restart of the node's process.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import disks, vms
@@ -26,8 +27,7 @@ NO_AGENT = "N/A"
 """Account name that the node reports for a guest without an agent."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmExists(Goal):
+class VmExists(Goal, frozen=True, kw_only=True):
     """A VM with this task id is created and runs. `desired` has every field as a plain value."""
 
     name = "vm-exists"
@@ -81,8 +81,7 @@ SENT: Mapping[str, Sent] = {f.path: f.sent for f in spec_fields(VirtualMachineSp
 """Fields that a creation has under their `key`, and a modify call under `new_` and their `key`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmModified(AcknowledgedGoal):
+class VmModified(AcknowledgedGoal, frozen=True, kw_only=True):
     """Fields of one modify call. Every call repeats the public IP: without it the node removes it."""
 
     name = "vm-modified"
@@ -102,16 +101,14 @@ class VmModified(AcknowledgedGoal):
         return requests.ModifyVm(**{**changed, "new_public_ip": self.public_ip})
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmColdModified(VmModified):
+class VmColdModified(VmModified, frozen=True, kw_only=True):
     """A field that takes effect at a cold start, changed while the VM is off: one such field per call."""
 
     name = "vm-cold-modified"
     needs = Needs.OFF
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmPassword(AcknowledgedGoal):
+class VmPassword(AcknowledgedGoal, frozen=True, kw_only=True):
     """The account has the password. Needs a running VM whose guest has an agent."""
 
     name = "vm-password"
@@ -130,8 +127,7 @@ class VmPassword(AcknowledgedGoal):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiskHasSize(Goal):
+class DiskHasSize(Goal, frozen=True, kw_only=True):
     """The disk file has at least this size in GiB. The GiB to add are computed from a read right before the call."""
 
     name = "disk-has-size"

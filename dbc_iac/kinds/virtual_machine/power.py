@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.idempotency import CallClass
@@ -43,8 +44,7 @@ async def status_of(reader: CachedReader, goal: Goal, absent: GoalState) -> str 
 NOT_LISTED = GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmPower(Goal):
+class VmPower(Goal, frozen=True, kw_only=True):
     """The VM runs, or is off. `shutdown` powers off hard; `start` also wakes a suspended VM."""
 
     name = "vm-power"
@@ -72,8 +72,7 @@ class VmPower(Goal):
         return await (vms.start_vm if self.powers == "on" else vms.shutdown_vm)(channel, self.id)
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmRestarted(AcknowledgedGoal):
+class VmRestarted(AcknowledgedGoal, frozen=True, kw_only=True):
     """A changed `restartOn` or order is applied by the power-off window that the goal needs, without a call."""
 
     name = "vm-restarted"
@@ -89,8 +88,7 @@ class VmRestarted(AcknowledgedGoal):
         return Done("ok")  # no call: the window around it is the effect
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmUnderOrder(Goal):
+class VmUnderOrder(Goal, frozen=True, kw_only=True):
     """The VM is under this order. The node moves a VM whose order has ended when it starts the VM."""
 
     name = "vm-under-order"
@@ -117,8 +115,7 @@ class VmUnderOrder(Goal):
         return Done(None)  # the start at the end of the power-off window moves the VM
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmAbsent(Goal):
+class VmAbsent(Goal, frozen=True, kw_only=True):
     """The VM is deleted with all its disks. Only absence from a readable list proves it."""
 
     name = "vm-absent"

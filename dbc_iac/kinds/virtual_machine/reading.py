@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.api.responses import VmDetails, VmSummary
 from dbc_iac.json import Json
@@ -23,7 +24,7 @@ from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuc
 from dbc_iac.kinds.virtual_machine.goals import NO_AGENT, READ_SIZES, SENT, no_size
 from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
 
-_DETAILS = {f.name for f in fields(VmDetails)}
+_DETAILS = set(VmDetails.__struct_fields__)
 _SHOWN = {path: sent.key for path, sent in SENT.items() if sent.key in _DETAILS}
 """Fields that the details show under the name by which they were sent."""
 _ACCOUNT = ("login.username", "login.password")

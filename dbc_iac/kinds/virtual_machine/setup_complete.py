@@ -6,8 +6,9 @@ completes the setup, so the VM is powered off and on, once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.idempotency import CallClass
@@ -24,8 +25,7 @@ _UNCUT_LINES, _UNCUT_BYTES = 90, 7000
 _CALLS_OF_A_CYCLE = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class VmFinished(Goal):
+class VmFinished(Goal, frozen=True, kw_only=True):
     """A new VM is set up completely, port forwards included. Met unless the VM's log proves the contrary, and always
     after one power cycle.
 

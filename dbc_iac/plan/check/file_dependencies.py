@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
+
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
 from dbc_iac.kinds import Inventory, Resource, kind_of

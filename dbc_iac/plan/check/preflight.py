@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
@@ -40,8 +42,7 @@ _SENT = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE, Action.ADOPT})
 _CHECKED = frozenset({Action.CREATE, Action.UPDATE, Action.REPLACE})
 
 
-@dataclass(frozen=True, slots=True)
-class PreflightFacts:
+class PreflightFacts(Struct, frozen=True):
     """Readings of machines for preflight."""
 
     machines: Mapping[Route, Machine] = field(default_factory=dict)

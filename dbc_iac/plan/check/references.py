@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
@@ -35,8 +37,7 @@ from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
 POWERED_OFF_REASON = "powered off by an interrupted apply; will be started"
 
 
-@dataclass(slots=True)
-class ChangeSet:
+class ChangeSet(Struct):
     """Changes by address, differences that only a new object resolves (`stays`) or that are ignored, and problems."""
 
     changes: dict[str, Change] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.kinds import Observation, Resource, kind_of

@@ -7,7 +7,9 @@ report is compared with what was applied.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
@@ -25,8 +27,7 @@ SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
 _NOTHING: tuple[Json, ...] = (None, "", [])
 
 
-@dataclass(slots=True)
-class Difference:
+class Difference(Struct):
     """Differences of one resource: changes, notes without an effect, refusals.
 
     `settled` is what does not differ: the values, and references of secrets, that the object has as they are wanted.
@@ -52,8 +53,7 @@ class Difference:
         return any(c.behaviour == Behaviour.REPLACE for c in self.changes)
 
 
-@dataclass(frozen=True, slots=True)
-class DiffInput:
+class DiffInput(Struct, frozen=True):
     """The three sides of one resource. `secret` gives a desired secret, or None if it is not available."""
 
     kind: Kind[Spec]

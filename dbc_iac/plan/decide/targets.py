@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dbc_iac.address import Address, close_address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, failure
@@ -26,8 +28,7 @@ from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_obj
 _NOBODY_RENTS = ("machine is not be rented", "machine has already expired")
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshedState:
+class RefreshedState(Struct, frozen=True):
     """Observations by address, and whether the rent order of a route covers the whole machine.
 
     `found`: recovered ids and resolved values of addresses that are not in the state. `unmanaged`: capacity of other

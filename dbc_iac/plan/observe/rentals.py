@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.api.chain import ChainNode
 from dbc_iac.api.http import ExchangeError
@@ -19,8 +21,7 @@ from dbc_iac.plan.model import Rental
 from dbc_iac.plan.observe.refresh import RefreshedState
 
 
-@dataclass(frozen=True, slots=True)
-class ChainClock:
+class ChainClock(Struct, frozen=True):
     """The chain as a clock. `source`: place of its URL in the project file."""
 
     node: ChainNode
@@ -44,8 +45,7 @@ class ChainClock:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class ChainHead:
+class ChainHead(Struct, frozen=True):
     """The newest block, at a time."""
 
     block: int

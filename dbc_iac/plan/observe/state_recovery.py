@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -25,16 +27,14 @@ from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address, with_parent
 
 
-@dataclass(slots=True)
-class RecoveredState:
+class RecoveredState(Struct):
     """Tracked objects with recovered ids, and problems."""
 
     tracked_objects: dict[str, TrackedObject]
     problems: Diagnostics = field(default_factory=Diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
+class _Host(Struct, frozen=True):
     """A VM with a marker of this project and stack that is bound to no address."""
 
     id: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.current_route import current_route, route_for, route_to
@@ -16,8 +18,7 @@ from dbc_iac.plan.observe.pending_operations import deposed_address, mark_uncert
 from dbc_iac.state.document import Binding, PendingOperation
 
 
-@dataclass(frozen=True, slots=True)
-class TrackedObject:
+class TrackedObject(Struct, frozen=True):
     """An object that is observed: a resource with or without a binding, or a binding without a resource.
 
     `route` leads to the machine of the manifest, `place` to the present one.

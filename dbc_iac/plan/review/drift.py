@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
@@ -39,8 +40,7 @@ _WENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """Drift of one resource. `vanished`: its object does not exist.
 
     `stays`: fields that no apply can revert. `parent`: address of its VM, if it has one.
@@ -55,16 +55,14 @@ class Drift:
     parent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """An event that several resources have in common, and their addresses."""
 
     text: str
     addresses: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DriftReport:
+class DriftReport(Struct, frozen=True):
     """Drift of a project: resources, common events, pending changes of the manifests, unreadable objects, rentals."""
 
     drifts: tuple[Drift, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.goal import Goal, Needs
@@ -42,8 +42,7 @@ def keeps_identity(change: Change) -> bool:
     return bool(change.identity.id) and change.identity.id == change.identity.old_id and there
 
 
-@dataclass(frozen=True, slots=True)
-class Goals:
+class Goals(Struct, frozen=True):
     """Goals of one change, by phase.
 
     `before`: in the step of the change; `offline`: in the window of its VM; `after`: once the VM runs again; `removal`:

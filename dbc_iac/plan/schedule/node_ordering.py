@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, capacity

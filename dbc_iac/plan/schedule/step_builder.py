@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.plan.model import GoalSummary, Step, StepKind
@@ -13,8 +14,7 @@ OFF_ON_SECONDS = 30
 JOB_SECONDS = 15
 
 
-@dataclass(slots=True)
-class StepBuilder:
+class StepBuilder(Struct):
     """A step with its goals. `after`: keys of steps that must succeed first; `behind`: of steps that must end first."""
 
     key: str

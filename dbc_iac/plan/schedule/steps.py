@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure

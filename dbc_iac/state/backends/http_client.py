@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct, field
 
 from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, Reply, basic
 from dbc_iac.api.secret import SecretText
@@ -23,8 +25,7 @@ _DENIED = frozenset({401, 403})
 _NO_SUCH_METHOD = frozenset({400, 404, 405, 501})
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(Struct, frozen=True):
     """Requests that lock and unlock. GitLab locks with POST and DELETE at `/lock` below the address."""
 
     lock_path: str = ""
@@ -32,22 +33,24 @@ class Protocol:
     unlock_method: str = "UNLOCK"
 
 
-@dataclass(frozen=True)
-class HttpDocuments:
+class HttpDocuments(Struct, frozen=True, dict=True):
     """Documents at addresses that begin alike. Raises OSError if the server refuses a request."""
 
     base: str
     stack: str
     protocol: Protocol = field(default_factory=Protocol)
-    headers: Mapping[str, SecretText] = field(default_factory=dict, repr=False)
-    login: tuple[str, SecretText] | None = field(default=None, repr=False)
+    headers: Mapping[str, SecretText] = field(default_factory=dict)
+    login: tuple[str, SecretText] | None = None
 
-    answered: dict[str, datetime | None] = field(default_factory=dict, init=False, repr=False)
-    _client: HttpClient = field(init=False, repr=False)
+    @cached_property
+    def answered(self) -> dict[str, datetime | None]:
+        """The time of the last answer, under `time`."""
+        return {}
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _client(self) -> HttpClient:
         login = {} if self.login is None else {"Authorization": basic(*self.login)}
-        object.__setattr__(self, "_client", HttpClient(LIMITS, {**self.headers, **login}))
+        return HttpClient(LIMITS, {**self.headers, **login})
 
     @property
     def time(self) -> datetime | None:

@@ -16,11 +16,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import obstore
+from msgspec import Struct, field
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
@@ -50,8 +50,7 @@ DEADLINE = timedelta(seconds=40)
 MAX_BYTES = 256 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """An object: its first line, a JSON object, and what follows. `seen` is the version that was seen of it."""
 
     head: dict[str, Any] = field(default_factory=dict)

@@ -13,12 +13,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import UnionType
 from typing import Any, LiteralString, Protocol
 from urllib.parse import urlsplit
 
 import psycopg
+from msgspec import Struct
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
@@ -45,8 +45,7 @@ create table if not exists {lease} (
 """
 
 
-@dataclass(frozen=True)
-class Database:
+class Database(Struct, frozen=True):
     """Address of a schema: a connection URL of libpq without a password, and the password."""
 
     address: str
@@ -249,8 +248,7 @@ class Ask(Protocol):
     def __call__(self, text: LiteralString, **values: object) -> psycopg.Cursor[Any]: ...
 
 
-@dataclass(frozen=True)
-class _Statements:
+class _Statements(Struct, frozen=True):
     """Executes statements with the names of the tables and the stack filled in."""
 
     connection: psycopg.Connection[Any]

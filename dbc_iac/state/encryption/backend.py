@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from nacl.encoding import HexEncoder
 from nacl.hash import blake2b
 from nacl.utils import random
@@ -45,8 +45,7 @@ class Writes(StrEnum):
     CLEAR = "clear"
 
 
-@dataclass(frozen=True)
-class _Opened:
+class _Opened(Struct, frozen=True):
     """The state's header and key, as last read or written. `header` None: it is not encrypted."""
 
     header: Header | None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from msgspec import Struct
 from nacl.bindings import (
     crypto_aead_xchacha20poly1305_ietf_decrypt,
     crypto_aead_xchacha20poly1305_ietf_encrypt,
@@ -26,8 +26,7 @@ FORMAT = 1
 NONCE = 24
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(Struct, frozen=True):
     """Header of a sealed document. `of` is `state` or `plan`."""
 
     of: str

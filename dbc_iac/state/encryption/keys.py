@@ -8,11 +8,10 @@ known to many, so a box is accepted only from a known writer. Constructions are 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+from msgspec import Struct, field
 from nacl import pwhash
 from nacl.encoding import HexEncoder, RawEncoder
 from nacl.exceptions import CryptoError
@@ -46,7 +45,7 @@ def new_secret_key() -> SecretText:
     return SecretText(random(SIZE).hex())
 
 
-class KeyReader(ABC):
+class KeyReader(Protocol):
     """A reader of sealed documents."""
 
     kind: ClassVar[str]
@@ -54,24 +53,21 @@ class KeyReader(ABC):
     @property
     def name(self) -> str:
         """Identification of this reader's entries; empty if only opening shows whose they are."""
-        return ""
 
-    @abstractmethod
     def wrap(self, key: bytes) -> dict[str, Json]:
         """An entry from which this reader can unwrap the key."""
 
-    @abstractmethod
     def unwrap(self, entry: Wrapped) -> bytes | None:
         """The key in an entry; None if the entry is for another reader or was altered."""
 
 
-@dataclass
-class Passphrase(KeyReader):
+class Passphrase(Struct):
     """Argon2id, with a salt for each document key. Derived keys are remembered, since deriving is slow by design."""
 
     text: SecretText
     kind: ClassVar[str] = "passphrase"
-    _made: dict[tuple[bytes, int, int], bytes] = field(default_factory=dict, repr=False)
+    name: ClassVar[str] = ""
+    _made: dict[tuple[bytes, int, int], bytes] = field(default_factory=dict)
 
     def wrap(self, key: bytes) -> dict[str, Json]:
         salt = random(pwhash.argon2id.SALTBYTES)
@@ -96,8 +92,7 @@ class Passphrase(KeyReader):
         return self._made[parameters]
 
 
-@dataclass(frozen=True)
-class SecretKey(KeyReader):
+class SecretKey(Struct, frozen=True):
     """A key of 32 bytes, as 64 hex digits. Raises DiagnosticError for any other text."""
 
     text: SecretText
@@ -121,8 +116,7 @@ class SecretKey(KeyReader):
         return fingerprint(self._key)
 
 
-@dataclass(frozen=True)
-class Recipient(KeyReader):
+class Recipient(Struct, frozen=True):
     """A public key (64 hex digits). Documents for it are written with the private key `writer`."""
 
     public: str
@@ -153,8 +147,7 @@ class Recipient(KeyReader):
         return self.public
 
 
-@dataclass(frozen=True)
-class Private(KeyReader):
+class Private(Struct, frozen=True):
     """A private key (64 hex digits). Opens entries for it from one of the `writers` (public keys) or from itself."""
 
     text: SecretText
@@ -178,8 +171,7 @@ class Private(KeyReader):
         return public_of(self.text)
 
 
-@dataclass(frozen=True)
-class Keyring:
+class Keyring(Struct, frozen=True):
     """`readers` of written documents, and further `openers` of stored ones.
 
     `missing` are problems of unavailable keys: documents can be read with the other keys, but not written.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.views.graph import COLOURS, Graph, Vertex, second
 from dbc_iac.views.html.layout import BOX, Layout, lay_out
@@ -13,8 +14,7 @@ _LONGEST = 27
 """Characters of a line in a box."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
+class _Box(Struct, frozen=True):
     x: int
     y: int
     title: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
+
+from msgspec import Struct
 
 from dbc_iac.views.graph import Graph
 
@@ -15,8 +16,7 @@ _COLUMNS = 4
 """Of boxes that nothing is connected with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Left upper corners of the boxes by key, and the size of it all, in pixels."""
 
     places: Mapping[str, tuple[int, int]]

@@ -1,13 +1,14 @@
-"""JSON Schemas of plans and end reports, derived from the dataclasses."""
+"""JSON Schemas of plans and end reports, derived from their structs."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
 
 from dbc_iac.json import Json
 from dbc_iac.plan.model import FORMAT_VERSION, Action, Plan, camel
@@ -20,7 +21,7 @@ _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneT
 def plan_schema() -> dict[str, Json]:
     """Schema of `plan --json`, of a plan file, and of `plan` in `apply --json`."""
     made = _Schemas()
-    root = made.of_dataclass(Plan)
+    root = made.of_struct(Plan)
     properties = root["properties"]
     assert isinstance(properties, dict) and isinstance(root["required"], list)  # noqa: S101 - made right above
     properties["formatVersion"] = {"const": FORMAT_VERSION}
@@ -61,14 +62,14 @@ def report_schema() -> dict[str, Json]:
 
 
 class _Schemas:
-    """Schemas of types; dataclasses and enums become definitions."""
+    """Schemas of types; structs and enums become definitions."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, Json] = {}
 
-    def of_dataclass(self, cls: type) -> dict[str, Json]:
+    def of_struct(self, cls: type[Struct]) -> dict[str, Json]:
         hints = get_type_hints(cls, localns={"Json": Any})
-        properties: dict[str, Json] = {camel(f.name): self.of(hints[f.name]) for f in fields(cls)}
+        properties: dict[str, Json] = {camel(name): self.of(hints[name]) for name in cls.__struct_fields__}
         told = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
         return {
             "type": "object",
@@ -92,10 +93,9 @@ class _Schemas:
             return {"type": _PLAIN[hint]}
         return self._named(hint)
 
-    def _named(self, cls: type) -> dict[str, Json]:
+    def _named(self, cls: Any) -> dict[str, Json]:
         if cls.__name__ not in self.definitions:
             self.definitions[cls.__name__] = {}
-            self.definitions[cls.__name__] = (
-                self.of_dataclass(cls) if is_dataclass(cls) else {"enum": [m.value for m in cls if isinstance(m, Enum)]}  # type: ignore[attr-defined]
-            )
+            is_enum = issubclass(cls, Enum)
+            self.definitions[cls.__name__] = {"enum": [m.value for m in cls]} if is_enum else self.of_struct(cls)
         return {"$ref": f"#/$defs/{cls.__name__}"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
+
+from msgspec import Struct
 
 from dbc_iac.json import Json
 from dbc_iac.plan.model import Action, FieldChange
@@ -85,8 +86,7 @@ def effect(field: FieldChange) -> str:
     return _EFFECTS.get(field.behaviour, "")
 
 
-@dataclass(frozen=True, slots=True)
-class ListDifference:
+class ListDifference(Struct, frozen=True):
     """Number of entries before and after, and the removed (`-`) and added (`+`) entries in order."""
 
     before: str

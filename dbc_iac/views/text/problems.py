@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.error_explanations import explained
@@ -18,8 +19,7 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problems:
+class Problems(Struct, frozen=True):
     """Diagnostics of one severity. `lines`: address, summary, detail and remedy of each."""
 
     severity: Severity

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
@@ -63,8 +65,8 @@ def plain_json(value: object, *, reveal: bool = False) -> Json:
             return [plain_json(item, reveal=reveal) for item in value]
         case None | bool() | int() | float() | str():
             return value
-        case _ if is_dataclass(value):
-            return {camel(f.name): plain_json(getattr(value, f.name), reveal=reveal) for f in fields(value)}
+        case Struct():
+            return {camel(name): plain_json(item, reveal=reveal) for name, item in asdict(value).items()}
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
