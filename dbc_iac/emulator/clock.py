@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+TIMER = 0.001
+"""Seconds of the shortest timer of a real event loop. A shorter wait lets other tasks run until it is over."""
+
 
 class Clock:
     """Seconds since the start of the world. `scale`: emulated seconds per loop second; `passed`: seconds of earlier
@@ -30,8 +33,18 @@ class Clock:
         return self._last
 
     async def sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            await asyncio.sleep(seconds / self.scale)
+        if seconds <= 0:
+            return
+        delay = seconds / self.scale
+        if delay < TIMER:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            await asyncio.sleep(0)
+            while (passed := loop.time() - began) > 0:  # a virtual clock stands still
+                if passed >= delay:
+                    return
+                await asyncio.sleep(0)
+        await asyncio.sleep(delay)
 
     def wall(self) -> datetime:
         return self.start + timedelta(seconds=self.now())
