@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import random
+from functools import lru_cache
 
 import sr25519
 
@@ -60,8 +61,12 @@ def multisig_account(wallets: list[str], threshold: int) -> str | None:
     return address(hashlib.blake2b(data, digest_size=32).digest())
 
 
+@lru_cache(maxsize=1024)
 def verifies(wallet: str, text: str, sign: str) -> bool:
-    """Whether `sign` (hex, `0x` allowed) is the wallet's signature over the text's bytes."""
+    """Whether `sign` (hex, `0x` allowed) is the wallet's signature over the text's bytes.
+
+    Kept: a session's signature comes with each of its requests.
+    """
     key = public_key(wallet)
     try:
         signature = binascii.unhexlify(sign.removeprefix("0x"))

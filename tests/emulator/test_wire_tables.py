@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from dbc_iac.emulator.crypto import address, multisig_account, node_id_of
-from dbc_iac.emulator.http.rapidjson import JsonError, parse
+from dbc_iac.emulator.http.rapidjson import JsonError, parse, parse_slowly
 from dbc_iac.emulator.http.routes import route
 from dbc_iac.emulator.http.system_names import for_version
 from tests.emulator.front import BARE_METAL, NODE_ID, OTHER_SEED, SEED, SERVER_ID, WALLET, WORLD, Front, run, signature
@@ -49,6 +49,31 @@ def test_json_errors_have_the_texts_of_the_library(text: str, expected: str) -> 
     with pytest.raises(JsonError) as caught:
         parse(text.encode())
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b' {"a": ["b", {}, [], true, false, null], "c": "\xc3\xa9"}\r\n\t ',
+        b'{"a": "first", "a": "second"}',
+        b'{"a": "\xff\xed\xa0\x80"}',
+        b'{"a": "b\\u0000c"}',
+        b'{"a": "b"}\0 ignored',
+        b'{"a": 1, "b": -0, "c": 2.5}',
+        b"[" * 20_000 + b"]" * 20_000,
+    ],
+)
+def test_common_json_is_parsed_as_any_other(data: bytes) -> None:
+    quick, slow = parse(data), parse_slowly(data.split(b"\0", 1)[0])
+    while isinstance(quick, list) and quick and len(quick) == 1 == len(slow):
+        quick, slow = quick[0], slow[0]
+    assert quick == slow
+
+
+@pytest.mark.parametrize("data", [b"[NaN]", b"[-Infinity]", b"[1e999]", b'["\n"]', b"\xef\xbb\xbf[]"])
+def test_what_only_python_accepts_is_an_error(data: bytes) -> None:
+    with pytest.raises(JsonError):
+        parse(data)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ class Asked(Struct, frozen=True):
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+        name = name.lower()
+        return next((value for key, value in self.headers if key.lower() == name), None)
 
     @property
     def is_proxied(self) -> bool:

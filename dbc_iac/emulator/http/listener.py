@@ -59,7 +59,8 @@ class Listener:
 
         async def receive() -> bytes:
             try:
-                return await asyncio.wait_for(reader.read(_READ), self._silent_seconds)
+                async with asyncio.timeout(self._silent_seconds):
+                    return await reader.read(_READ)
             except (TimeoutError, OSError):
                 return b""
 

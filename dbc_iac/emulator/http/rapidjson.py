@@ -6,9 +6,11 @@ it ends at its first NUL. Nesting is limited only by the body's length.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 _SPACE = b" \n\r\t"
 _DIGITS = b"0123456789"
@@ -27,7 +29,16 @@ class JsonError(ValueError):
 
 def parse(data: bytes) -> Any:
     """Parse a JSON document. Raises JsonError."""
-    reader = _Reader(data.split(b"\0", 1)[0])
+    data = data.split(b"\0", 1)[0]
+    if b"\\" not in data:
+        with suppress(ValueError, RecursionError):
+            return _COMMON.decode(data.decode())
+    return parse_slowly(data)
+
+
+def parse_slowly(data: bytes) -> Any:
+    """Parse a JSON document of any kind: the reader takes ten times as long as Python's parser."""
+    reader = _Reader(data)
     reader.space()
     if reader.peek() == b"":
         raise JsonError("The document is empty.", reader.at)
@@ -36,6 +47,24 @@ def parse(data: bytes) -> Any:
     if reader.peek() != b"":
         raise JsonError("The document root must not be followed by other values.", reader.at)
     return value
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises ValueError for duplicate keys, of which Python takes the last."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError
+    return found
+
+
+def _uncommon(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+_COMMON = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_uncommon, parse_int=_uncommon, parse_constant=_uncommon
+)
+"""Decodes documents without numbers and escapes, which both parsers read alike. Raises ValueError for others."""
 
 
 class _Reader:
