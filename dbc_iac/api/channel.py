@@ -242,6 +242,10 @@ class Channel(Struct, frozen=True):
                     reply = await node.post(request.path, body, request.call_class)
             except NoTurn as error:
                 return NotSent(str(error))
+        ended = clock()
+        if isinstance(reply, Reply) and reply.status == 200 and request.only_reads:
+            # The next request goes out before this answer is read. Other answers may ask for a pause.
+            await asyncio.sleep(0)
         outcome: Outcome[object]
         if isinstance(reply, Reply):
             outcome = classify(reply.status, reply.content_type, reply.body, operation_of(request.path))
@@ -252,7 +256,7 @@ class Channel(Struct, frozen=True):
         if shared.observer is not None:
             kind = _KIND_OF[type(outcome)]
             shared.observer(
-                CallEvent("POST", request.path, self.target, node.name, request.call_class, started, clock(), kind)
+                CallEvent("POST", request.path, self.target, node.name, request.call_class, started, ended, kind)
             )
         return outcome
 

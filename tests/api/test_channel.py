@@ -207,6 +207,29 @@ def test_one_request_at_a_time_through_a_client_node() -> None:
     assert run(work(3)) == 3
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(OK, ["sent", "sent", "read", "read"]), (NO_PEERS, ["sent", "read", "read"])]
+)
+def test_the_next_request_goes_out_before_an_answer_is_read_unless_it_asks_for_a_pause(
+    answer: httpx.Response, expected: list[str]
+) -> None:
+    seen: list[str] = []
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        seen.append("sent")
+        await asyncio.sleep(1)
+        return answer
+
+    async def work() -> None:
+        shared = connections(Script(slow).node("a"))
+        shared.observer = lambda event: seen.append("read")
+        ways = [Channel(shared, f"{n:064x}", SESSION, ["a"]) for n in range(2)]
+        await asyncio.gather(*(way.read("/tasks") for way in ways))
+
+    run(work())
+    assert seen == expected
+
+
 def test_one_request_at_a_time_to_a_target_through_any_client_node() -> None:
     async def work(lanes: tuple[str | None, str | None]) -> float:
         scripts = [Script(slowly), Script(slowly)]
