@@ -52,8 +52,10 @@ def identifier(source: Members, key: str) -> str:
 
 def maybe_text(source: Members, key: str) -> str | None:
     value = source.get(key)
+    if not isinstance(value, str):
+        return None
     # A stray surrogate from a \u escape has no UTF-8 and would fail wherever it is written.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def maybe_secret(source: Members, key: str) -> SecretText | None:

@@ -20,8 +20,7 @@ def kept_auto_port(kind: Kind[Any], had: Mapping[str, Json], path: str, ports: r
     The 22 of a VM with a public address is no host port, and is not kept when it would become one.
     """
     port = had.get(path)
-    if not isinstance(port, int):
-        return None
+    if not isinstance(port, int) or port in ports:
+        return port if isinstance(port, int) else None
     held = capacity(kind, had)
-    of_a_range = port >= _LOWEST and ("tcp", port) in held.ports | held.start_ports
-    return port if port in ports or of_a_range else None
+    return port if port >= _LOWEST and ("tcp", port) in held.ports | held.start_ports else None

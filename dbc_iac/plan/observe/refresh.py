@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -59,12 +59,13 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
         recovered = {a: {"id": identified[a].id} for a, t in tracked_objects.items() if t.id != identified[a].id}
         found = {a: {**recovered.get(a, {}), **named.get(a, {})} for a in recovered | named}
         tracked_objects = identified
-    seen = await asyncio.gather(*(observe(c, context, reader) for c in tracked_objects.values()))
-    observations = dict(zip(tracked_objects, seen, strict=True))
+    seen = await asyncio.gather(*(_seen(c, context, reader) for c in tracked_objects.values()))
+    observations = {a: observation for a, (observation, _) in zip(tracked_objects, seen, strict=True)}
+    hosts = [c for c, (_, takes_ports) in zip(tracked_objects.values(), seen, strict=True) if takes_ports]
     routes = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
     covered = await asyncio.gather(*(whole_machine(reader, route) for route in routes))
     whole = dict(zip(routes, covered, strict=True))
-    unmanaged = await _unmanaged(context, reader, tracked_objects, observations)
+    unmanaged = await _unmanaged(hosts, reader, tracked_objects)
     return RefreshedState(tracked_objects, observations, reader, whole, unmanaged, tuple(problems), found)
 
 
@@ -117,14 +118,16 @@ def _is_nameless(tracked: TrackedObject) -> bool:
     return tracked.unbound and tracked.resource is not None and not tracked.id and not lives_on_a_vm
 
 
+async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> tuple[Observation, bool]:
+    """The observation, and whether it takes ports: found while other objects are read, which costs no time."""
+    observation = await observe(tracked, context, reader)
+    return observation, _takes_ports(tracked, context, observation)
+
+
 async def _unmanaged(
-    context: PlanContext,
-    reader: CachedReader,
-    tracked_objects: Mapping[str, TrackedObject],
-    observations: Mapping[str, Observation],
+    hosts: Collection[TrackedObject], reader: CachedReader, tracked_objects: Mapping[str, TrackedObject]
 ) -> dict[str, dict[str, Capacity]]:
-    """Capacity of unmanaged VMs on machines where a managed one is created, started, or gets a new port."""
-    hosts = [t for t in tracked_objects.values() if _takes_ports(t, context, observations[t.address])]
+    """Capacity of unmanaged VMs on the machines of hosts that are created, started, or get a new port."""
     ids = managed(tracked_objects) if hosts else frozenset()
     found: dict[str, dict[str, Capacity]] = {}
     for kind, route in dict.fromkeys((t.kind, t.route) for t in hosts):
