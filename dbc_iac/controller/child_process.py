@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import DiagnosticError, failure
 from dbc_iac.files.reading import MIB, file_problem, read_file
 
 _PASSED = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -37,7 +37,7 @@ def secrets_of(directory: Path) -> dict[str, str]:
         raise DiagnosticError(file_problem(directory, error, "secrets")) from None
     if broken := [name for name, text in found.items() if "\0" in text]:
         problem = f"the secret {broken[0]} has a NUL character"
-        raise DiagnosticError(Diagnostic("unsafe-secret", Severity.ERROR, problem, remedy="Write it as text."))
+        raise failure("unsafe-secret", problem, remedy="Write it as text.")
     return found
 
 

@@ -10,7 +10,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import SCHEMA, conninfo
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.store import Store
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.manifest.secrets import SecretResolver
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ def schema_of(environ: Mapping[str, str]) -> str:
     if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", name):
         summary = f"{SCHEMA_VARIABLE} is no name of a schema"
         remedy = "Use lower-case letters, digits and _."
-        raise DiagnosticError(Diagnostic("database-schema", Severity.ERROR, summary, remedy=remedy))
+        raise failure("database-schema", summary, remedy=remedy)
     return name
 
 

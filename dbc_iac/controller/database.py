@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from dbc_iac import __version__
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.state.backends.postgres import required_tls
 
 SCHEMA = "dbc_iac_controller"
@@ -56,7 +56,7 @@ def conninfo(url: SecretText, schema: str = SCHEMA, *, statement_timeout: int = 
     except (psycopg.ProgrammingError, ValueError):  # its message may hold the whole URL
         summary = "the database of the fleet is no connection URL of PostgreSQL"
         remedy = "Write it like postgresql://USER@HOST/DATABASE."
-        raise DiagnosticError(Diagnostic("database-url", Severity.ERROR, summary, remedy=remedy)) from None
+        raise failure("database-url", summary, remedy=remedy) from None
 
 
 def open_pool(info: str, size: int) -> AsyncConnectionPool[Connection]:

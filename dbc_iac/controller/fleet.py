@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from pydantic import AfterValidator, Field, model_validator
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity, failure
 from dbc_iac.files.reading import file_problem, read_file
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import FIELDS, check_header, without_anchors
@@ -264,9 +264,7 @@ def load_fleet(path: Path, sources: dict[str, str]) -> Fleet:
     if len(documents) != 1 or not isinstance(documents[0].value, dict):
         place = documents[-1].marks.value(()) if documents else None
         summary = f"{path.name} has {len(documents)} documents, expected one of kind {KIND}"
-        raise DiagnosticError(
-            Diagnostic("no-fleet", Severity.ERROR, summary, remedy=f"Write one document `kind: {KIND}`.", source=place)
-        )
+        raise failure("no-fleet", summary, remedy=f"Write one document `kind: {KIND}`.", source=place)
     document = documents[0]
     value = without_anchors(document.value)
     name = check_header(value, document.marks, (KIND,), FIELDS, found)

@@ -13,7 +13,7 @@ from dbc_iac.controller.database import Connection
 from dbc_iac.controller.fleet import Fleet, SourceSpec, StackSpec, claim
 from dbc_iac.controller.records import SourceStatus, StackStatus
 from dbc_iac.controller.tables import Tables, forget_removed
-from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.plan.model import canonical_digest
 
 _LONGEST_QUEUE = 200
@@ -193,7 +193,7 @@ class Fleets(Tables):
         if close := difflib.get_close_matches(name, known, 1):
             remedy = f"Did you mean {close[0]}?"
         summary = f"unknown stack {name}"[:MAX_SUMMARY]
-        raise DiagnosticError(Diagnostic("unknown-stack", Severity.ERROR, summary, remedy=remedy))
+        raise failure("unknown-stack", summary, remedy=remedy)
 
     async def due_stacks(self, fleet: str) -> list[str]:
         """Names of the stacks of a fleet that are to run now and are not in the queue, the most overdue first.

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import SourceSpec
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 
 MAX_FILES = 100_000
 """Maximum number of files of a commit."""
@@ -137,27 +137,21 @@ class Repository(Struct, frozen=True):
         try:
             await asyncio.to_thread(lambda path: path.open("rb").close(), self.signers)
         except OSError as error:
-            raise DiagnosticError(
-                Diagnostic(
-                    "git-signature",
-                    Severity.ERROR,
-                    "cannot read the file of allowed signers",
-                    f"{self.signers}: {error.strerror}.",
-                    "Correct `signers` of the source, or the permissions of the file.",
-                )
+            raise failure(
+                "git-signature",
+                "cannot read the file of allowed signers",
+                f"{self.signers}: {error.strerror}.",
+                "Correct `signers` of the source, or the permissions of the file.",
             ) from None
         signers = {"gpg.ssh.allowedSignersFile": str(self.signers)}
         result = await self._run(["verify-commit", commit], configuration=signers)
         if result.code != 0:
-            raise DiagnosticError(
-                Diagnostic(
-                    "git-signature",
-                    Severity.ERROR,
-                    f"commit {commit[:12]} has no signature of an allowed signer",
-                    _last_line(result.err),
-                    "Sign the commit with an ssh key of the file of `signers`.",
-                    exit_code=ExitCode.REFUSED,
-                )
+            raise failure(
+                "git-signature",
+                f"commit {commit[:12]} has no signature of an allowed signer",
+                _last_line(result.err),
+                "Sign the commit with an ssh key of the file of `signers`.",
+                exit_code=ExitCode.REFUSED,
             )
 
     async def _check_size(self, commit: str) -> None:
@@ -169,11 +163,7 @@ class Repository(Struct, frozen=True):
         if total > self.limits.size or len(sizes) > MAX_FILES:
             summary = f"commit {commit[:12]} is too large: {total // 1024**2} MiB in {len(sizes)} files"
             detail = f"At most {self.limits.size // 1024**2} MiB and {MAX_FILES} files are checked out."
-            raise DiagnosticError(
-                Diagnostic(
-                    "git-size", Severity.ERROR, summary, detail, "Remove the large files, or raise `limits.checkout`."
-                )
-            )
+            raise failure("git-size", summary, detail, "Remove the large files, or raise `limits.checkout`.")
 
     def _login(self) -> dict[str, str]:
         """Settings with the credentials, as a header: git asks nobody, and no program prints them."""
@@ -304,4 +294,4 @@ def _refuse_links_out(directory: Path) -> None:
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
                 summary = f"the link {path.relative_to(directory)} leads out of the repository"
                 remedy = "Remove it, or replace it by a file."
-                raise DiagnosticError(Diagnostic("git-link", Severity.ERROR, summary[:72], remedy=remedy))
+                raise failure("git-link", summary[:72], remedy=remedy)

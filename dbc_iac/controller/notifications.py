@@ -16,7 +16,7 @@ from dbc_iac.api.patterns import is_loopback
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, RunResult, StartedRun
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.manifest.secrets import SecretResolver
 
 SIGNATURE = "X-Dbc-Iac-Signature-256"
@@ -138,4 +138,4 @@ def _check(url: SecretText) -> None:
     if not fits:
         summary = "notifications.url is no https URL"
         remedy = "Write it like https://hooks.example.org/PATH."
-        raise DiagnosticError(Diagnostic("notification-url", Severity.ERROR, summary, remedy=remedy))
+        raise failure("notification-url", summary, remedy=remedy)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from dbc_iac.address import Address
 from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.controller.records import Outcome, Phase
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.kinds import kind_of
 from dbc_iac.operations.apply import Observer, apply_plan, close_pending
 from dbc_iac.operations.plan import PlanToApply, plan_now, plan_project
@@ -242,13 +242,10 @@ def _refuse_lost_state(project: Project) -> None:
     """Require a state that outlives the checkout. Raises DiagnosticError."""
     state = project.loaded.project.state
     if state.backend == "local" and not PurePath(state.path).is_absolute():
-        raise DiagnosticError(
-            Diagnostic(
-                "state-in-checkout",
-                Severity.ERROR,
-                f"the state in {state.path} is lost with the checkout",
-                "The next run would not know the created objects.",
-                "Set `state` in dbc-iac.yaml to a remote backend (docs/state.md).",
-                project.loaded.place("state.path") or project.loaded.place("state"),
-            )
+        raise failure(
+            "state-in-checkout",
+            f"the state in {state.path} is lost with the checkout",
+            "The next run would not know the created objects.",
+            "Set `state` in dbc-iac.yaml to a remote backend (docs/state.md).",
+            project.loaded.place("state.path") or project.loaded.place("state"),
         )

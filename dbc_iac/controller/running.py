@@ -24,7 +24,7 @@ from dbc_iac.controller.pace import next_run
 from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import sentences
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.views.text.diagnostics import diagnostics_json
 
 LEASE = 60.0
@@ -98,9 +98,7 @@ class StackRun:
         directory = place / run.spec.path
         if not directory.is_dir():
             summary = f"the commit {run.commit[:12]} has no directory {run.spec.path}"
-            raise DiagnosticError(
-                Diagnostic("no-directory", Severity.ERROR, summary[:72], remedy="Correct `path` of the stack.")
-            )
+            raise failure("no-directory", summary[:72], remedy="Correct `path` of the stack.")
         home = self._context.data / "stacks" / run.stack
         (home / "cache").mkdir(parents=True, exist_ok=True, mode=0o700)
         given = spec.secrets.get(run.stack)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import DiagnosticError, failure
 from dbc_iac.kinds import kinds
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.project import ProjectSpec
@@ -119,4 +119,4 @@ def _unknown(what: str, name: str, known: Collection[str], part: str = "") -> Di
     last = {k.rpartition(".")[2]: k for k in known}
     close = difflib.get_close_matches(part or name, last, 1)
     remedy = f"Did you mean {last[close[0]]}?" if close else f"Use one of: {', '.join(sorted(known)) or 'none'}."
-    return DiagnosticError(Diagnostic(f"unknown-{what}", Severity.ERROR, f"unknown {what} {name[:50]}", remedy=remedy))
+    return failure(f"unknown-{what}", f"unknown {what} {name[:50]}", remedy=remedy)

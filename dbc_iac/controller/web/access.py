@@ -11,7 +11,7 @@ from starlette.requests import Request
 from dbc_iac.api.patterns import is_loopback
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import failure
 from dbc_iac.manifest.secrets import SecretResolver
 
 MIN_TOKEN = 20
@@ -38,7 +38,7 @@ def web_secrets(fleet: Fleet, environ: Mapping[str, str]) -> WebSecrets:
         if secret is not None and len(secret.reveal()) < MIN_TOKEN:
             summary = f"web.{name} has fewer than {MIN_TOKEN} characters"
             remedy = "Make one with `openssl rand -hex 32`."
-            raise DiagnosticError(Diagnostic("web-token", Severity.ERROR, summary, remedy=remedy))
+            raise failure("web-token", summary, remedy=remedy)
     return WebSecrets(token, github, gitlab)
 
 

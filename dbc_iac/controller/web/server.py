@@ -15,7 +15,7 @@ from dbc_iac.controller.web.access import web_secrets
 from dbc_iac.controller.web.app import Web, application
 from dbc_iac.controller.web.metrics import Metrics
 from dbc_iac.controller.worker import Worker, WorkerOptions
-from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, Severity
+from dbc_iac.diagnostics import MAX_SUMMARY, failure
 
 _BACKLOG = 128
 _MOST_CONNECTIONS = 200
@@ -40,7 +40,7 @@ async def serving(worker: Worker, options: WorkerOptions, environ: Mapping[str, 
     if secrets.token is None and not is_loopback(host):
         summary = f"listening on {host} needs web.token"[:MAX_SUMMARY]
         remedy = "Set `web.token` in the Fleet file, or listen on 127.0.0.1."
-        raise DiagnosticError(Diagnostic("web-token", Severity.ERROR, summary, remedy=remedy))
+        raise failure("web-token", summary, remedy=remedy)
     metrics = Metrics()
     options.ended.append(metrics.ended)
     app = application(Web(worker.fleet, secrets, metrics, lambda: worker.store, options.notify))
@@ -74,7 +74,7 @@ def _address(listen: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
         remedy = "Write an address and a port, such as 127.0.0.1:8080."
-        raise DiagnosticError(Diagnostic("listen", Severity.ERROR, "invalid value of --listen", remedy=remedy))
+        raise failure("listen", "invalid value of --listen", remedy=remedy)
     return host, int(port)
 
 
@@ -86,4 +86,4 @@ def _listening(host: str, port: int) -> socket.socket:
         summary = f"cannot listen on {host}:{port}"[:MAX_SUMMARY]
         detail = f"{error.strerror}." if isinstance(error, OSError) and error.strerror else ""
         remedy = "Choose an address of this machine and a free port."
-        raise DiagnosticError(Diagnostic("listen", Severity.ERROR, summary, detail, remedy)) from None
+        raise failure("listen", summary, detail, remedy) from None
