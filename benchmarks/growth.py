@@ -261,7 +261,8 @@ class Planned:
             for part in plan_markdown(plan):
                 len(part)
         with phases.phase("html"):
-            len(plan_html(plan))
+            for part in plan_html(plan):
+                len(part)
         with phases.phase("json"):
             json.dumps(plan.to_json())
 

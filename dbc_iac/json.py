@@ -1,10 +1,10 @@
-"""The one shared type of plain values: what JSON can hold, and the reading of it. Imports nothing of the project."""
+"""The one shared type of plain values: what JSON can hold; its reading and writing. Imports nothing of the project."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -15,6 +15,8 @@ MAX_DEPTH = 100
 MAX_VALUES = 2_000_000
 """Values in one text. Each takes up to 100 bytes of memory and 2 bytes of text."""
 
+_NOTHING = object()
+"""The end of an iterator."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
 
@@ -59,3 +61,25 @@ def load_json(
             return value
         level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
     raise ValueError("nested too deeply")
+
+
+def object_pieces(members: Mapping[str, Any], text: Callable[[Any], str], indent: str) -> Iterator[str]:
+    """The lines of a JSON object, in pieces of one line or more: of an iterator among the members, which is a list, one
+    item at a time. `text`: the text of a value, indented by `indent`."""
+    yield "{"
+    for number, (key, value) in enumerate(members.items(), 1):
+        end = "," if number < len(members) else ""
+        if isinstance(value, Iterator) and (item := next(value, _NOTHING)) is not _NOTHING:
+            yield f"{indent}{text(key)}: ["
+            while item is not _NOTHING:
+                one, item = text(item), next(value, _NOTHING)
+                yield _indented(f"{one}{'' if item is _NOTHING else ','}", indent * 2)
+            yield f"{indent}]{end}"
+        else:
+            plain = [] if isinstance(value, Iterator) else value
+            yield _indented(f"{text(key)}: {text(plain)}{end}", indent)
+    yield "}"
+
+
+def _indented(text: str, by: str) -> str:
+    return by + text.replace("\n", f"\n{by}")

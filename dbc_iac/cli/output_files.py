@@ -160,7 +160,8 @@ def _over(option: str, path: Path, what: str) -> Diagnostic:
     return Diagnostic("output-over-input", Severity.ERROR, summary, detail, f"Use another file for {option}.")
 
 
-def write_output(file: Path, text: str) -> None:
-    """Write a file that an option names. Raises DiagnosticError."""
+def write_output(file: Path, text: str | Iterable[str]) -> None:
+    """Write a file that an option names. `text`: whole, or in pieces. Raises DiagnosticError."""
+    pieces = [text] if isinstance(text, str) else text
     with writing():
-        write_whole(file, text.encode("utf-8", "replace"))
+        write_whole(file, (piece.encode("utf-8", "replace") for piece in pieces))

@@ -9,10 +9,13 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 OWNER_ONLY = 0o600
+_BATCH = 256 * 1024
+"""Least bytes of a write, but for the last."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,15 +32,16 @@ def remove_temporaries(target: Path) -> None:
             left.unlink()
 
 
-def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file atomically. `private`: mode 0600 from its creation.
+def write_whole(path: Path, content: bytes | Iterable[bytes], *, private: bool = False) -> None:
+    """Write a file atomically. `content`: whole, or in pieces. `private`: mode 0600 from its creation.
 
     Terminals, pipes and devices are written to directly.
     """
+    batches = _batches([content] if isinstance(content, bytes) else content)
     there = _status(path)
     if there is not None and not stat.S_ISREG(there.st_mode):
         with path.open("wb") as stream:
-            stream.write(content)
+            stream.writelines(batches)
         return
     path = path.resolve()  # a link made by the user stays a link
     descriptor, temporary = open_temporary(path, OWNER_ONLY if private else 0o666)
@@ -45,7 +49,8 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
         try:
             if there is not None and not private:
                 os.fchmod(descriptor, stat.S_IMODE(there.st_mode))
-            write_all(descriptor, content)
+            for batch in batches:
+                write_all(descriptor, batch)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -55,6 +60,19 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)  # the user's file name, not the temporary one
         raise
+
+
+def _batches(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces, joined to batches that are worth a system call."""
+    batch: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size >= _BATCH:
+            yield b"".join(batch)
+            batch, size = [], 0
+    yield b"".join(batch)
 
 
 def write_new(path: Path, content: bytes, mode: int = OWNER_ONLY) -> None:

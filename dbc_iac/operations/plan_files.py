@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from dbc_iac.diagnostics import failure
 from dbc_iac.files.outputs import writing
 from dbc_iac.files.reading import read_given
 from dbc_iac.files.writing import write_new, write_whole
-from dbc_iac.json import load_json
+from dbc_iac.json import load_json, object_pieces
 from dbc_iac.operations.encryption import Keys, opened, opened_here, sealed_plan
 from dbc_iac.plan import Plan
 from dbc_iac.plan.serialization import read_plan
@@ -31,12 +32,18 @@ def write_plan_file(made: Plan, file: Path, key: SecretText | None, keys: Keyrin
 
     Raises DiagnosticError.
     """
-    text = json.dumps(made.to_json(), indent=1).encode() + b"\n"
+    pieces: Iterable[bytes] = _pieces(made)
     if keys is not None:
-        text = sealed_plan(text, made, keys)
-    signed = text if key is None else sign(text, key)
+        pieces = [sealed_plan(b"".join(pieces), made, keys)]
+    if key is not None:
+        pieces = [sign(b"".join(pieces), key)]
     with writing():
-        write_whole(file, signed, private=True)
+        write_whole(file, pieces, private=True)
+
+
+def _pieces(made: Plan) -> Iterator[bytes]:
+    lines = object_pieces(dict(made.members()), partial(json.dumps, indent=1), " ")
+    return (f"{line}\n".encode() for line in lines)
 
 
 def read_plan_file(file: Path, keys: Keys) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,25 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="No space"):
         write_new(tmp_path / "c", b"after")
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a": "before"}
+
+
+def test_pieces_are_written_as_they_are_made_and_a_failed_one_leaves_the_old_file(tmp_path: Path) -> None:
+    target, written = tmp_path / "a", []
+
+    def pieces(failed: bool) -> Iterator[bytes]:
+        for number in range(9):
+            yield b"%d" % number * 100_000
+            written.append(max(path.stat().st_size for path in tmp_path.iterdir() if path != target))
+        if failed:
+            raise ValueError("no more")
+
+    write_whole(target, pieces(failed=False))
+    whole = b"".join(b"%d" % number * 100_000 for number in range(9))
+    assert target.read_bytes() == whole
+    assert len(set(written)) == 4
+    with pytest.raises(ValueError, match="no more"):
+        write_whole(target, pieces(failed=True))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": whole}
 
 
 def test_a_private_file_is_private_from_its_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan.model import canonical_digest
 from dbc_iac.plan.serialization import read_plan
 from dbc_iac.plan.signature import new_key, sign
-from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.lines import PLAIN_TEXT
 from dbc_iac.views.text.plan import plan_lines
 from tests.projects import Emulated, document, project, vm
+from tests.views.plans import plan_page
 
 WRONG: tuple[Any, ...] = (None, -1, 10**30, 1.5, True, "x", "\ud800", [], [1], {}, {"x": 1})
 HOOK: dict[str, Any] = {"lifecycle": {"beforeOffline": {"command": ["true"]}}}
@@ -134,7 +134,7 @@ def test_a_plan_that_is_nested_too_deep_is_refused(made: tuple[Emulated, Path]) 
 
 def test_a_page_shows_a_plan_that_was_altered(made: tuple[Emulated, Path]) -> None:
     plan = json.loads(made[1].read_text())
-    assert "<html" in plan_html(read_plan(altered(plan, ("changes", 1, "placement", "node"), "</script>")))
+    assert "<html" in plan_page(read_plan(altered(plan, ("changes", 1, "placement", "node"), "</script>")))
 
 
 def test_a_signature_of_an_unknown_version_is_refused_before_anything_is_read(

@@ -7,6 +7,7 @@ from typing import Any
 
 from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Identity, Placement, Plan, Step, StepKind
 from dbc_iac.views.grouping import Detail
+from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.text.lines import PLAIN_TEXT
 from dbc_iac.views.text.plan import plan_lines
 
@@ -17,6 +18,11 @@ HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://e
 def plan_text(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     """The whole plan as plain text."""
     return PLAIN_TEXT.render(plan_lines(plan, detail))
+
+
+def plan_page(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
+    """The whole page."""
+    return "".join(plan_html(plan, detail))
 
 
 def plan(*changes: Change, steps: tuple[Step, ...] = (), **more: Any) -> Plan:

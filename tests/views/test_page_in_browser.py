@@ -13,9 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
-from dbc_iac.views.html.plan import plan_html
 from tests.browser import browser, violations
-from tests.views.plans import change, everything, fleet, plan
+from tests.views.plans import change, everything, fleet, plan, plan_page
 
 __all__ = ["browser"]
 
@@ -24,7 +23,7 @@ __all__ = ["browser"]
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("pages")
     for name, made in (("everything", everything()), ("fleet", fleet(5_000)), ("some", fleet(300))):
-        (folder / f"{name}.html").write_text(plan_html(made), encoding="utf-8")
+        (folder / f"{name}.html").write_text(plan_page(made), encoding="utf-8")
     return {path.stem: path.as_uri() for path in folder.iterdir()}
 
 
@@ -218,7 +217,7 @@ def test_endless_words_are_broken(page: Page, tmp_path: Path, width: int) -> Non
         change("a", Action.UPDATE, field, reasons=(long,), notes=(long,), losses=(long,)),
         recovery=(long,), moves=(long,), diagnostics=(Diagnostic("x", Severity.WARNING, long),),
     )  # fmt: skip
-    (tmp_path / "long.html").write_text(plan_html(made), encoding="utf-8")
+    (tmp_path / "long.html").write_text(plan_page(made), encoding="utf-8")
     page.set_viewport_size({"width": width, "height": 800})
     page.goto((tmp_path / "long.html").as_uri())
     page.get_by_role("button", name="Open all").click()

@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange, Plan
 from dbc_iac.views.graph import Graph, Vertex, by_machine, dot, mermaid, plan_graph
+from dbc_iac.views.grouping import Detail
 from dbc_iac.views.html.layout import BOX, lay_out
 from dbc_iac.views.html.pages import anchor
 from dbc_iac.views.html.plan import plan_html
-from tests.views.plans import HOSTILE, MEMORY, change, everything, fleet, plan, step
+from tests.views.plans import HOSTILE, IMAGE, MEMORY, change, everything, fleet, goal, plan, plan_page, step, window
 
 VOID = {"meta", "input", "br", "path", "rect", "img", "link", "hr"}
 
@@ -47,17 +49,17 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("made", [everything(), fleet(400), plan()], ids=["everything", "fleet", "empty"])
 def test_a_page_is_well_formed_and_asks_for_nothing(made: Plan) -> None:
-    text = plan_html(made)
+    text = plan_page(made)
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert all(link.startswith("#") for link in page.links)
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert not re.search(r"@import|url\((?!#)|<link|<base|<iframe", text)
-    assert text == plan_html(made)
+    assert text == plan_page(made)
 
 
 def test_only_the_style_and_script_of_the_page_may_run() -> None:
-    text = plan_html(everything())
+    text = plan_page(everything())
     [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
     for kind in ("style", "script"):
         [inside] = re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL)
@@ -72,7 +74,7 @@ def test_hostile_text_is_no_markup_in_html() -> None:
                notes=(HOSTILE,), losses=(HOSTILE,)),
         recovery=(HOSTILE,), moves=(HOSTILE,),
     )  # fmt: skip
-    text = plan_html(made)
+    text = plan_page(made)
     tags = Page(text).tags
     assert "img" not in tags
     assert (tags.count("script"), tags.count("style")) == (1, 1)
@@ -83,7 +85,7 @@ def test_hostile_text_is_no_markup_in_html() -> None:
 
 
 def test_every_resource_of_a_fleet_can_be_found_in_it() -> None:
-    ids = set(Page(plan_html(fleet(400))).ids)
+    ids = set(Page(plan_page(fleet(400))).ids)
     assert {anchor(f"VirtualMachine/w-{n}") for n in range(400)} <= ids
 
 
@@ -128,29 +130,52 @@ def test_no_two_addresses_lead_to_the_same_place() -> None:
 
 
 def test_a_new_field_has_one_value_and_no_rule() -> None:
-    [table] = re.findall(r'<table class="fields new">.*?</table>', plan_html(everything()), re.DOTALL)
+    [table] = re.findall(r'<table class="fields new">.*?</table>', plan_page(everything()), re.DOTALL)
     assert re.findall(r"<th[^>]*>([^<]+)</th>", table) == ["Field", "Value"]
     assert "cold-boot" not in table
-    assert plan_html(everything()).count("<summary>5 steps</summary>") == 1
+    assert plan_page(everything()).count("<summary>5 steps</summary>") == 1
 
 
 def test_a_single_step_is_singular() -> None:
     made = plan(change("x", Action.UPDATE, MEMORY), steps=(step("VirtualMachine/x", "setting memory to 64Gi"),))
-    assert "<summary>1 step</summary>" in plan_html(made)
+    assert "<summary>1 step</summary>" in plan_page(made)
     [vertex] = by_machine(Graph((Vertex("A/b", "b", machine="Node/n"),)), 0).vertices
     assert vertex.detail == "1 resource"
 
 
 def test_a_page_of_creations_only_is_open() -> None:
     made = plan(*(change(f"x-{n}", Action.CREATE, reasons=(f"reason {n}",)) for n in range(30)))
-    assert plan_html(made).count(" open>") >= 30
+    assert plan_page(made).count(" open>") >= 30
 
 
 def test_the_digest_is_that_of_the_plan_with_the_ids_of_its_machines() -> None:
     machine = "a" * 64
     field = FieldChange("node", None, machine, "replace")
     made = plan(change("x", Action.CREATE, field, route={"name": "Node/gpu-a", "target": machine}))
-    text = plan_html(made)
+    text = plan_page(made)
     assert f"Plan digest <code>{made.digest[:16]}</code>" in text
     assert "gpu-a" in text
     assert machine not in text
+
+
+@pytest.mark.parametrize("detail", list(Detail))
+def test_no_piece_of_a_page_grows_with_the_plan(detail: Detail) -> None:
+    def longest(made: Plan) -> int:
+        return max(map(len, plan_html(made, detail)))
+
+    assert longest(_long(400)) < 1.1 * longest(_long(40))
+    assert longest(fleet(800)) < 1.1 * longest(fleet(400))
+
+
+def _long(count: int) -> Plan:
+    """A plan with `count` entries in every list of its page."""
+    numbers = range(count)
+    return plan(
+        *(change(f"a{n}", Action.REPLACE, IMAGE, reasons=("image differs",), losses=(f"loss {n}",)) for n in numbers),
+        *(change(f"b{n}", Action.UPDATE, MEMORY, notes=(f"note {n}",)) for n in numbers),
+        *(change(f"c{n}", Action.NO_OP, notes=(f"note {n}",)) for n in numbers),
+        steps=tuple(window(f"a{n}", goal(f"VirtualMachine/a{n}", "replacing")) for n in numbers),
+        diagnostics=tuple(Diagnostic("code", s, f"{s} {n}", address=f"Disk/{n}") for s in Severity for n in numbers),
+        moves=tuple(f"a{n} to b{n}" for n in numbers),
+        recovery=tuple(f"found {n}" for n in numbers),
+    )

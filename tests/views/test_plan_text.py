@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from dbc_iac.plan.model import Action, FieldChange
 from dbc_iac.views.grouping import Detail
-from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.lines import Line, Screen, Tone, fold
 from dbc_iac.views.text.plan import plan_lines
@@ -26,6 +25,7 @@ from tests.views.plans import (
     fleet,
     goal,
     plan,
+    plan_page,
     plan_text,
     step,
     window,
@@ -133,7 +133,7 @@ def test_servers_are_not_counted_as_vms() -> None:
     made = plan(*servers, steps=steps)
     assert " 3 servers will be powered off. " in plan_text(made)
     assert "\n  3 servers: each will be powered off and stay off\n" in plan_text(made)
-    assert "<summary>3 servers: each will be powered off" in plan_html(made)
+    assert "<summary>3 servers: each will be powered off" in plan_page(made)
 
 
 def test_steps_of_windows_agree_with_the_disruption() -> None:
@@ -146,7 +146,7 @@ def test_steps_of_windows_agree_with_the_disruption() -> None:
         ),
     )  # fmt: skip
     [markdown] = plan_markdown(made)
-    for text in (plan_text(made), markdown, re.sub(r"<[^>]+>", "", plan_html(made))):
+    for text in (plan_text(made), markdown, re.sub(r"<[^>]+>", "", plan_page(made))):
         assert "VirtualMachine/a: powered off, will be started after the changes" in text
         assert "VirtualMachine/b: powered off, stays off" in text
         assert "will be powered off" not in text
@@ -156,7 +156,7 @@ def test_many_windows_have_a_total_time() -> None:
     steps = tuple(window(f"w-{n}", goal(f"VirtualMachine/w-{n}", "setting memory to 64Gi")) for n in range(500))
     made = plan(*(change(f"w-{n}", Action.UPDATE, MEMORY) for n in range(500)), steps=steps)
     [markdown] = plan_markdown(made)
-    for text in (plan_text(made), markdown, plan_html(made)):
+    for text in (plan_text(made), markdown, plan_page(made)):
         assert "One window at a time on each machine, about 8 h 20 min in total." in text
 
 
@@ -166,7 +166,7 @@ def test_drift_of_a_changed_machine_is_listed_apart() -> None:
     for text in (
         plan_text(made),
         markdown,
-        re.sub(r"<[^>]+>", "", plan_html(made).partition('<section id="changes"')[2]),
+        re.sub(r"<[^>]+>", "", plan_page(made).partition('<section id="changes"')[2]),
     ):
         title = text.index("rift (changed outside dbc-iac), will be reverted:")
         assert text.index("memory") < title < text.rindex("power")
@@ -194,7 +194,7 @@ def test_a_machine_is_shown_by_its_name_not_its_id() -> None:
                route={"name": "Node/gpu-a", "target": target}),
     )  # fmt: skip
     [markdown] = plan_markdown(made)
-    for text in (plan_text(made), markdown, plan_html(made)):
+    for text in (plan_text(made), markdown, plan_page(made)):
         assert target not in text
     assert "      node: gpu-a\n" in plan_text(made)
 

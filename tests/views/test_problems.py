@@ -7,12 +7,11 @@ from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 from dbc_iac.views.grouping import Detail
-from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.diagnostics import render
 from dbc_iac.views.text.lines import Screen
 from dbc_iac.views.text.wording import count, duration
-from tests.views.plans import everything, plan_text
+from tests.views.plans import everything, plan_page, plan_text
 
 DENIED = Diagnostic("policy-denied", Severity.ERROR, "no update in production", address="VirtualMachine/bigger")
 WARNED = Diagnostic("node-may-refuse", Severity.WARNING, "perhaps no GPU is free", remedy="Ask for fewer.")
@@ -28,7 +27,7 @@ def renamed(number: int) -> Diagnostic:
 def test_every_format_shows_diagnostics_before_data_loss() -> None:
     made = replace(everything(), diagnostics=(WARNED, DENIED))
     [markdown] = plan_markdown(made)
-    for text in (plan_text(made), markdown.replace("\\", ""), plan_html(made).partition("<main>")[2]):
+    for text in (plan_text(made), markdown.replace("\\", ""), plan_page(made).partition("<main>")[2]):
         places = [text.find(p) for p in ("Refused", DENIED.summary, "Warnings", WARNED.summary, "Data loss")]
         assert -1 not in places
         assert places == sorted(places)
@@ -42,7 +41,7 @@ def test_a_thousand_similar_diagnostics_take_a_few_lines() -> None:
     more = "... and 997 more like this: VirtualMachine/w-3, VirtualMachine/w-4, VirtualMachine/w-5 and 994 more"
     [markdown] = plan_markdown(made)
     told = render(many, {})
-    for text in (plan_text(made), plan_html(made), markdown.replace("\\", ""), told):
+    for text in (plan_text(made), plan_page(made), markdown.replace("\\", ""), told):
         assert more in text
         assert text.count("would be deleted") == 3
     assert len(told.splitlines()) < 20

@@ -129,7 +129,7 @@ class Pages:
         if plan is None:
             raise HTTPException(404, "there is no such plan")
         try:
-            text = await asyncio.to_thread(lambda: plan_html(read_plan(json.loads(plan))))
+            text = await asyncio.to_thread(lambda: "".join(plan_html(read_plan(json.loads(plan)))))
         except DiagnosticError as error:
             raise HTTPException(409, error.diagnostics[0].summary) from None
         style, script = source_hash(asset("plan.css")), source_hash(asset("plan.js"))

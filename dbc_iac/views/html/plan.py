@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
@@ -34,12 +36,19 @@ _FEW = 8
 _MAX_OPEN = 25
 """Number of deletions and replacements up to which these are open at first."""
 _MAX_LOSSES = 100
-_FIRST = 20
+_MAX_LINES = 20
 """Rows of a list that are not folded."""
+_PIECE = 200
+"""Outputs of the template in one piece of the page: an output is a text or a value between two of its marks."""
+
+T = TypeVar("T")
 
 
-def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
-    """The page. Similar changes share a table; each can be searched."""
+def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
+    """The page, in pieces. Similar changes share a table; each can be searched.
+
+    The template streams what it writes itself: a macro or a filter of many changes would hold the text of all.
+    """
     from markupsafe import Markup
 
     digest, plan = plan.digest, named(plan)
@@ -51,7 +60,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
     drawn = by_machine(whole)
     page = environment(_FILTERS)
     page.tests["long_list"] = is_long_list
-    return page.get_template("plan.html.jinja").render(
+    pieces = page.get_template("plan.html.jinja").stream(
         plan=plan,
         digest=digest,
         title=_title(plan),
@@ -76,7 +85,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
             (key, title, tuple(grouped(members, likeness, detail)))
             for key, (title, members) in zip(("changes", "drift", "unread"), split.items(), strict=True)
         ],
-        first=_FIRST,
+        most_lines=_MAX_LINES,
         most_losses=_MAX_LOSSES,
         opened=_opened(shown),
         graph=_graph(drawn, shown),
@@ -88,10 +97,13 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> str:
         same=_same,
         shared_fields=_shared,
         differing_fields=_differing,
+        group_notes=_group_notes,
         own_fields=_own,
         drifted_fields=_drifted,
         window=lambda step: window_text(step, off),
     )
+    pieces.enable_buffering(_PIECE)
+    return pieces
 
 
 def _title(plan: Plan) -> str:
@@ -132,15 +144,25 @@ def _same(members: Sequence[Change], attribute: str) -> bool:
     return len({getattr(m, attribute) for m in members}) == 1
 
 
-def _shared(members: Sequence[Change]) -> list[FieldChange]:
-    differing = set(_differing(members))
-    return [f for i, f in enumerate(members[0].fields) if i not in differing]
+def _shared(first: Change, differing: Sequence[int]) -> list[FieldChange]:
+    """Fields of the first of a group whose values are those of all members."""
+    return [f for i, f in enumerate(first.fields) if i not in differing]
 
 
 def _differing(members: Sequence[Change]) -> list[int]:
     """Indexes of the fields whose values differ between the members of a group."""
     columns = zip(*(m.fields for m in members), strict=True)
     return [i for i, column in enumerate(columns) if len({step_text(f) for f in column}) > 1]
+
+
+def _group_notes(members: Sequence[Change]) -> list[str]:
+    """The first different notes of the members of a group."""
+    return [*islice(dict.fromkeys(note for member in members for note in member.notes), _MAX_LINES)]
+
+
+def _parts(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    """The first items, which are shown, and the others, which are folded."""
+    return [part for part in (items[:most], items[most:]) if part]
 
 
 def _path(number: int, change: Change) -> str:
@@ -179,4 +201,5 @@ def _searched(change: Change) -> str:
 _FILTERS: Mapping[str, Callable[..., object]] = {
     "anchor": anchor, "name": _name, "value": value_text, "step": _step, "effect": effect,
     "list_difference": list_difference, "text": _searched, "count": count, "duration": duration, "field_path": _path,
+    "parts": _parts,
 }  # fmt: skip

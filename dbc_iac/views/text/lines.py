@@ -13,10 +13,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from dbc_iac.json import object_pieces
+
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _STEERING = frozenset({"Cc", "Zl", "Zp"})
-_NOTHING = object()
-"""The end of an iterator."""
 NARROWEST = 40
 """Columns below which lines are not folded."""
 
@@ -87,25 +87,8 @@ def json_text(value: Any) -> str:
 
 
 def json_pieces(members: Mapping[str, Any]) -> Iterator[str]:
-    """A JSON object over several lines, escaped, in pieces of whole lines: of an iterator among the members, which is
-    a list, one item at a time."""
-    yield "{"
-    for number, (key, value) in enumerate(members.items(), 1):
-        end = "," if number < len(members) else ""
-        if isinstance(value, Iterator) and (item := next(value, _NOTHING)) is not _NOTHING:
-            yield f"  {json_text(key)}: ["
-            while item is not _NOTHING:
-                text, item = json_text(item), next(value, _NOTHING)
-                yield _indented(f"{text}{'' if item is _NOTHING else ','}", "    ")
-            yield f"  ]{end}"
-        else:
-            plain = [] if isinstance(value, Iterator) else value
-            yield _indented(f"{json_text(key)}: {json_text(plain)}{end}", "  ")
-    yield "}"
-
-
-def _indented(text: str, by: str) -> str:
-    return by + text.replace("\n", f"\n{by}")
+    """The lines of a JSON object, escaped, in pieces: of an iterator among the members, one item at a time."""
+    return object_pieces(members, json_text, "  ")
 
 
 def fold(text: str, columns: int) -> Iterator[str]:
