@@ -52,10 +52,14 @@ def plan_markdown(plan: Plan, detail: Detail = Detail.GROUPED, most: int = MAX) 
     """Parts of at most `most` bytes each, cut between resources. Usually one."""
     parts: list[list[str]] = [[]]
     room = most - 400  # for the line that numbers the parts
+    used = 0
     for block in _blocks(named(plan), detail):
-        if parts[-1] and sum(_size(b) for b in parts[-1]) + _size(block) > room:
+        size = _size(block)
+        if parts[-1] and used + size > room:
             parts.append([])
+            used = 0
         parts[-1].append(block)
+        used += size
     texts = ["\n".join(part) for part in parts]
     if len(texts) == 1:
         return tuple(texts)

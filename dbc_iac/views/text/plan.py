@@ -127,10 +127,10 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
         ),
     )
     yield from _sections(after, detail)
-    if steps := list(schedule_lines(plan, detail)):
+    if shown_steps(plan):
         yield Line()
         yield Line("Steps:", Tone.HEAD)
-        yield from steps
+        yield from schedule_lines(plan, detail)
     if not plan.empty:
         yield Line()
         yield Line(summary(plan), Tone.HEAD)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.json import Json
-from dbc_iac.plan.model import Change, Plan
+from dbc_iac.plan.model import Change, FieldChange, Plan
 
 
 def named(plan: Plan) -> Plan:
@@ -20,8 +20,14 @@ def named(plan: Plan) -> Plan:
 
 
 def _named(change: Change, names: Mapping[Json, str]) -> Change:
-    def shown(value: Json) -> Json:
-        return (names.get(value) or value) if isinstance(value, str) else value
+    fields = tuple(_shown(field, names) for field in change.fields)
+    same = all(one is other for one, other in zip(fields, change.fields, strict=True))
+    return change if same else replace(change, fields=fields)
 
-    fields = (replace(f, before=shown(f.before), after=shown(f.after)) for f in change.fields)
-    return replace(change, fields=tuple(fields)) if change.fields else change
+
+def _shown(field: FieldChange, names: Mapping[Json, str]) -> FieldChange:
+    """The field itself if it holds no id: copies of all fields would take a kilobyte for each VM."""
+    before, after = (names.get(v) if isinstance(v, str) else None for v in (field.before, field.after))
+    if not before and not after:
+        return field
+    return replace(field, before=before or field.before, after=after or field.after)
