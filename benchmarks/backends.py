@@ -22,8 +22,8 @@ import obstore
 
 from benchmarks.fleet import fleet
 from benchmarks.table import HEAD, Row, machine
+from dbc_iac.state.backends import local
 from dbc_iac.state.backends.postgres import _Statements
-from dbc_iac.state.files import Files
 from tests.projects import PROJECT
 from tests.state.servers import postgres, s3, terraform_http
 
@@ -47,7 +47,7 @@ def counted() -> Iterator[list[int]]:
         return call
 
     with ExitStack() as patches:
-        for owner, name in ((Files, "write"), (_Statements, "__call__"), (obstore, "put"), (obstore, "get")):
+        for owner, name in ((local, "write_all"), (_Statements, "__call__"), (obstore, "put"), (obstore, "get")):
             patches.enter_context(patch.object(owner, name, counting(getattr(owner, name))))
         yield total
 

@@ -38,13 +38,13 @@ from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
 from dbc_iac.plan.planner import complete, decide, with_resolved
 from dbc_iac.state.document import Binding, State
-from dbc_iac.state.store import LocalStore
 from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.diagnostics import render
 from dbc_iac.views.text.plan import plan_lines
 from tests.plan.case import _hardware
 from tests.projects import PROJECT, SEED, UID, document
+from tests.state.places import local_store
 
 LIMIT = 1.15
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
@@ -224,8 +224,8 @@ class Planned:
             inventory = project.inventory
         state = self.state(inventory)
         with phases.phase("state"):
-            LocalStore(self.folder / "state", "main").begin(state)
-            state = LocalStore(self.folder / "state", "main").open(project="lab", uid=UID, lineage="")
+            local_store(self.folder / "state").begin(state)
+            state = local_store(self.folder / "state").open(project="lab", uid=UID, lineage="")
         problems = Diagnostics()
         try:
             self._plan(phases, project, state, problems)

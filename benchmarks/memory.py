@@ -24,12 +24,12 @@ SEED = "e5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"
 def prepare(situation: str, count: int, folder: Path) -> None:
     """Write a project and its state. In a process of its own: a child begins with the memory of its parent."""
     from benchmarks.growth import SITUATIONS, Planned
-    from dbc_iac.state.store import LocalStore
+    from tests.state.places import local_store
 
     planned = Planned(SITUATIONS[situation], count, folder)
     planned.write()
     if SITUATIONS[situation].applied is not None:
-        LocalStore(folder / "state", "main").begin(planned.state(planned.load().inventory))
+        local_store(folder / "state").begin(planned.state(planned.load().inventory))
 
 
 def peak(situation: str, count: int, *arguments: str) -> float:

@@ -3,6 +3,7 @@
     read_file      a file anywhere, such as a secret file
     read_inside    a file that the project names
     read_given     a file that the command line names; pipes are allowed
+    open_regular   a file at exactly this path, for reading or writing
 
 All raise OSError with a readable `strerror`.
 """
@@ -15,6 +16,7 @@ import stat
 from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
+from dbc_iac.files.writing import OWNER_ONLY
 
 MIB = 1024 * 1024
 MAX_BYTES = 256 * MIB
@@ -42,14 +44,27 @@ def read_file(path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of a regular file. Pipes, devices, standard input and kernel files are refused."""
     real = real_path(path)
     _refuse_kernel(path)
-    # Without O_NONBLOCK the open itself would wait for the other end of a pipe.
-    descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = open_regular(real, os.O_RDONLY)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _irregular(path)
         return read_descriptor(descriptor, path, most)
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """A descriptor of a regular file, which is created for its owner only. A link in its place is refused."""
+    # Without O_NONBLOCK the open itself would wait for the other end of a pipe.
+    careful = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | careful, OWNER_ONLY)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.EINVAL, "a symbolic link, which is not followed", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path)
+    return descriptor
 
 
 def read_inside(path: Path, root: Path, most: int = MAX_BYTES) -> bytes:

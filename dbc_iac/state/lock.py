@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
+from dbc_iac.files.reading import open_regular
 from dbc_iac.json import Json, load_json
-from dbc_iac.state.files import open_own
 
 
 def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:
@@ -52,7 +52,7 @@ def holder_of(directory: Path, stack: str) -> Mapping[str, Json] | None:
     path = directory / f"{stack}.lock"
     if not path.exists():
         return None
-    descriptor = open_own(path, os.O_RDONLY)
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -82,7 +82,7 @@ def _read_holder(text: bytes) -> Mapping[str, Json]:
 def _taken(path: Path, holder: Mapping[str, Json]) -> int:
     """A descriptor that holds the lock while it is open. Raises OSError; DiagnosticError if another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

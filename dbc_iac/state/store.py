@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -13,9 +12,7 @@ from pydantic import ValidationError
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
-from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
-from dbc_iac.state.files import FILES, Files
 from dbc_iac.state.journal import Journal, Record, fold, records_after
 from dbc_iac.state.lease_renewal import keep_lease
 from dbc_iac.state.migration import migrated_state
@@ -205,14 +202,6 @@ class Store:
                 "Free some space or fix the permissions, then run `dbc-iac apply` to continue from the journal.",
                 exit_code=ExitCode.PARTIAL,
             ) from error
-
-
-class LocalStore(Store):
-    """State of one stack in a directory."""
-
-    def __init__(self, directory: Path, stack: str, files: Files = FILES) -> None:
-        super().__init__(LocalBackend(directory, stack, files), stack)
-        self.directory = directory
 
 
 def _fail(code: str, summary: str, remedy: str, exit_code: ExitCode = ExitCode.ERROR, *, detail: str = "") -> NoReturn:

@@ -7,13 +7,12 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from dbc_iac.state.files import Files
+from dbc_iac.state.backends.local import LocalBackend
 from tests.projects import NODE_ID, SEED, Emulated, document
 
 OTHER_ID = "a" * 64
@@ -69,18 +68,18 @@ def test_other_nodes_are_answered_while_a_record_is_written(
     file = str(emulated.project.directory.parent / "the.plan")
     assert emulated.run("plan", "-o", file).code == 0
     writing, answered, in_time = asyncio.Event(), threading.Event(), []
-    append = Files.append
+    append = LocalBackend.append
 
-    def slow(files: Files, path: Path, line: bytes, **named: Any) -> None:
+    def slow(backend: LocalBackend, line: bytes, **named: Any) -> None:
         if b'"intent"' in line and b"Network/alphalan" in line:
             emulated.loop.call_soon_threadsafe(writing.set)
             in_time.append(answered.wait(GUARD_SECONDS))
-        append(files, path, line, **named)
+        append(backend, line, **named)
 
     async def after() -> None:
         answered.set()
 
-    monkeypatch.setattr(Files, "append", slow)
+    monkeypatch.setattr(LocalBackend, "append", slow)
     applied = run(emulated, OTHER_ID, writing.wait, after, "apply", file)
     assert (applied.code, in_time) == (0, [True])
     assert emulated.run("plan", "--detailed-exitcode").code == 0
@@ -110,13 +109,13 @@ def test_the_records_of_all_branches_are_written_by_one_thread(
 ) -> None:
     """A second thread could write a result before its intent."""
     emulated = world(OTHER, *LANS, **TWO_NODES)
-    append, writers = Files.append, list[str]()
+    append, writers = LocalBackend.append, list[str]()
 
-    def noted(files: Files, path: Path, line: bytes, **named: Any) -> None:
+    def noted(backend: LocalBackend, line: bytes, **named: Any) -> None:
         if json.loads(line)["type"] in {"intent", "result", "met"}:
             writers.append(threading.current_thread().name)
-        append(files, path, line, **named)
+        append(backend, line, **named)
 
-    monkeypatch.setattr(Files, "append", noted)
+    monkeypatch.setattr(LocalBackend, "append", noted)
     assert run(emulated, OTHER_ID, nothing, nothing, "apply", "--yes").code == 0
     assert (set(writers), len(writers)) == ({"journal_0"}, 6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,25 +12,31 @@ import pytest
 
 from dbc_iac.apply import JournalWriter
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.files.writing import write_all
 from dbc_iac.state import Journal, PendingOperation
-from dbc_iac.state.backends.local import LocalBackend
-from dbc_iac.state.files import Files
+from dbc_iac.state.backends import local
 from dbc_iac.state.journal import Record
 from tests.state import records
 
 
-class Counted(Files):
-    """Files that count syncs, and can be full."""
+class Syncs:
+    """Syncs of files, which are counted; the disk may be full."""
 
     def __init__(self) -> None:
-        self.syncs = 0
+        self.count = 0
         self.full = False
 
     def sync(self, descriptor: int) -> None:
-        self.syncs += 1
+        self.count += 1
         if self.full:
             raise OSError(28, "No space left on device")
-        super().sync(descriptor)
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    counted = Syncs()
+    monkeypatch.setattr(os, "fsync", counted.sync)
+    return counted
 
 
 class Groups(Journal):
@@ -55,16 +62,14 @@ def intent(number: int) -> Record:
     )
 
 
-def journal(directory: Path, files: Counted | None = None) -> tuple[Groups, Counted]:
-    files = files or Counted()
-    made = Groups(LocalBackend(directory, "main", files))
+def journal(directory: Path) -> Groups:
+    made = Groups(local.LocalBackend(directory, "main"))
     made.begin(serial=0, plan="", owner={})
-    files.syncs = 0
-    return made, files
+    return made
 
 
 def test_records_of_branches_that_are_ready_at_the_same_moment_are_one_group(tmp_path: Path) -> None:
-    kept, _ = journal(tmp_path)
+    kept = journal(tmp_path)
     writer = JournalWriter(kept, {}, {}, 0)
 
     async def go() -> None:
@@ -77,16 +82,17 @@ def test_records_of_branches_that_are_ready_at_the_same_moment_are_one_group(tmp
     assert [r["number"] for r in kept.read()[1:]] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_group_of_intents_is_synced_once_and_is_on_disk_at_its_end(tmp_path: Path) -> None:
-    kept, files = journal(tmp_path)
+def test_a_group_of_intents_is_synced_once_and_is_on_disk_at_its_end(tmp_path: Path, syncs: Syncs) -> None:
+    kept = journal(tmp_path)
+    before = syncs.count
     kept.append([intent(number) for number in range(5)])
-    assert files.syncs == 1
+    assert syncs.count == before + 1
     assert [r["operation"]["number"] for r in kept.read()[1:]] == [0, 1, 2, 3, 4]
 
 
-def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path) -> None:
-    kept, files = journal(tmp_path)
-    files.full = True
+def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path, syncs: Syncs) -> None:
+    kept = journal(tmp_path)
+    syncs.full = True
     with pytest.raises(DiagnosticError, match="No space left"):
         kept.append([intent(1), intent(2)])
     writer = JournalWriter(kept, {}, {}, 0)
@@ -100,24 +106,18 @@ def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path) -> N
     assert "result" not in (tmp_path / "main.journal.jsonl").read_text()
 
 
-class Broken(Counted):
-    """Files with a bug: the first record cannot be written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.queued = threading.Event()
-
-    def write(self, descriptor: int, content: bytes) -> None:
-        if b'"number":1,' in content:
-            self.queued.wait()
-            raise ValueError("broken")
-        super().write(descriptor, content)
-
-
-def test_an_unexpected_error_fails_its_group_only(tmp_path: Path) -> None:
-    files = Broken()
-    kept, _ = journal(tmp_path, files)
+def test_an_unexpected_error_fails_its_group_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = journal(tmp_path)
     writer = JournalWriter(kept, {}, {}, 0)
+    queued = threading.Event()
+
+    def broken(descriptor: int, content: bytes) -> None:
+        if b'"number":1,' in content:
+            queued.wait()
+            raise ValueError("broken")
+        write_all(descriptor, content)
+
+    monkeypatch.setattr(local, "write_all", broken)
 
     async def go() -> None:
         first = asyncio.ensure_future(writer.lost(1, "why"))
@@ -125,7 +125,7 @@ def test_an_unexpected_error_fails_its_group_only(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         second = asyncio.ensure_future(writer.lost(2, "why"))
         await asyncio.sleep(0)
-        files.queued.set()
+        queued.set()
         with pytest.raises(ValueError, match="broken"):
             await first
         await second

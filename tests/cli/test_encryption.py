@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.state.files import Files
+from dbc_iac.state.backends import local
 from tests.projects import PROJECT, Emulated, project, start_state, vm
 from tests.proof.ends import Interposed, Point
 
@@ -179,7 +179,7 @@ def test_a_crash_while_the_key_changes_leaves_the_old_or_the_new_one(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "replace", full)
+        patch.setattr(local, "replace", full)
         assert emulated.run("state", "rotate-key").code == 7
     converges(emulated)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.state.store import LocalStore
 from tests.projects import Emulated, project, vm
+from tests.state.places import local_store
 
 HOLDER = {"host": "runner-7", "command": "apply"}
 
@@ -24,7 +24,7 @@ def emulated(tmp_path: Path) -> Iterator[Emulated]:
 def held(emulated: Emulated) -> ExitStack:
     """The lock, in other hands."""
     stack = ExitStack()
-    stack.enter_context(LocalStore(emulated.project.directory / "state", "main").locked(HOLDER))
+    stack.enter_context(local_store(emulated.project.directory / "state").locked(HOLDER))
     return stack
 
 

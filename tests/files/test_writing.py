@@ -19,7 +19,7 @@ from dbc_iac.files.writing import (
     write_new,
     write_whole,
 )
-from dbc_iac.state.files import FILES
+from dbc_iac.state.backends.local import LocalBackend, replace
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,8 @@ def test_content_is_on_disk_before_its_name_and_the_name_after_it(
 ) -> None:
     """Files of users as well as those of the state; `tests/conftest.py` replaces `os.fsync` for all other tests."""
     synced: list[tuple[int, bool]] = []
-    target = tmp_path / "a"
+    backend = LocalBackend(tmp_path, "main")
+    target = Path(backend.journal_place)
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_ino, target.exists())))
 
     def made() -> list[tuple[int, bool]]:
@@ -162,12 +163,12 @@ def test_content_is_on_disk_before_its_name_and_the_name_after_it(
     write_new(target, b"x")
     assert made() == [(target.stat().st_ino, True)]
     target.unlink()
-    FILES.replace(target, b"x")
+    replace(target, b"x")
     assert made() == [(target.stat().st_ino, False), (directory, True)]
     target.unlink()
-    FILES.append(target, b"x\n", sync=True)
+    backend.append(b"x", sync=True)
     assert made() == [(target.stat().st_ino, True), (directory, True)]
-    FILES.append(target, b"x\n", sync=False)
+    backend.append(b"x", sync=False)
     assert made() == []
-    FILES.empty(target)
+    backend.clear()
     assert made() == [(target.stat().st_ino, True)]

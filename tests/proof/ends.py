@@ -10,13 +10,12 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import httpx
 import pytest
 
-from dbc_iac.state.files import Files
+from dbc_iac.state.backends import local
 from tests.projects import Emulated, Result
 
 _MUTATING = re.compile(
@@ -75,8 +74,8 @@ class Interposed:
         """Run a command: its result, or None if its process crashed."""
         self._alive, self._died = True, asyncio.Event()
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("append", "replace", "empty"):
-                patch.setattr(Files, name, self._file(getattr(Files, name)))
+            for owner, name in ((local.LocalBackend, "append"), (local, "replace"), (local.LocalBackend, "clear")):
+                patch.setattr(owner, name, self._file(getattr(owner, name)))
             try:
                 return self.emulated.project.run(*arguments, transport=self._transport, run=self._run)
             except (KilledError, BaseExceptionGroup):
@@ -117,14 +116,14 @@ class Interposed:
     # -- files -------------------------------------------------------------------------------------
 
     def _file(self, really: Callable[..., None]) -> Callable[..., None]:
-        def write(files: Files, path: Path, *given: Any, **named: Any) -> None:
+        def write(*given: Any, **named: Any) -> None:
             if not self._alive:
                 raise KilledError
-            self.records.append(path.name)
+            self.records.append(really.__name__)
             point = self._strikes("record", len(self.records))
             if point is not None and point.when == "before":
                 self._end()
-            really(files, path, *given, **named)
+            really(*given, **named)
             if point is not None:
                 self._end()
 

@@ -14,6 +14,7 @@ from obstore.store import ObjectStore
 from psycopg import sql
 
 from dbc_iac.api.secret import SecretText
+from dbc_iac.state import Store
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
@@ -46,6 +47,11 @@ class Place:
 
     def open(self, stack: str = "main") -> Backend:
         return self.make(stack, self.clock)
+
+
+def local_store(directory: Path) -> Store:
+    """The state of the stack `main` in a directory."""
+    return Store(LocalBackend(directory, "main"), "main")
 
 
 def _token() -> str:

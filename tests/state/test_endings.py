@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
-from dbc_iac.state import Binding, LocalStore, PendingOperation, State
-from dbc_iac.state.files import Files
+from dbc_iac.files.writing import write_all
+from dbc_iac.state import Binding, PendingOperation, State, Store
+from dbc_iac.state.backends import local
+from tests.state.places import local_store
 from tests.state.records import applied, bind, intent
 
 VM = Binding(address="VirtualMachine/a", kind="VirtualMachine", id="id1", generation=1)
@@ -24,38 +28,31 @@ class ProcessEndedError(Exception):
     """The end of the process."""
 
 
-class Ending(Files):
-    """Files that work up to the n-th step, at which `what` happens, halfway through where that is possible."""
+class Ending:
+    """Operations on files that work up to the n-th, at which `what` happens, halfway through where that is possible."""
 
     def __init__(self, step: int, what: Callable[[], Exception]) -> None:
         self.step = step
         self.what = what
         self.steps = 0
 
-    def _fails(self) -> bool:
-        self.steps += 1
-        return self.steps >= self.step
-
-    def write(self, descriptor: int, content: bytes) -> None:
-        if self._fails():
-            super().write(descriptor, content[: len(content) // 2])
+    def _counted(self, really: Callable[..., object]) -> Callable[..., object]:
+        def step(*given: Any) -> object:
+            self.steps += 1
+            if self.steps < self.step:
+                return really(*given)
+            if really is write_all:
+                write_all(given[0], given[1][: len(given[1]) // 2])
             raise self.what()
-        super().write(descriptor, content)
 
-    def sync(self, descriptor: int) -> None:
-        if self._fails():
-            raise self.what()
-        super().sync(descriptor)
+        return step
 
-    def truncate(self, descriptor: int, length: int) -> None:
-        if self._fails():
-            raise self.what()
-        super().truncate(descriptor, length)
-
-    def rename(self, source: Path, target: Path) -> None:
-        if self._fails():
-            raise self.what()
-        super().rename(source, target)
+    def run(self, directory: Path) -> int:
+        """Take the steps; how many were completed."""
+        with pytest.MonkeyPatch.context() as patch:
+            for owner, name in ((local, "write_all"), (os, "fsync"), (os, "ftruncate"), (Path, "replace")):
+                patch.setattr(owner, name, self._counted(getattr(owner, name)))
+            return run_until(local_store(directory))
 
 
 def ended() -> Exception:
@@ -66,11 +63,11 @@ def full() -> Exception:
     return OSError(errno.ENOSPC, "No space left on device")
 
 
-def opened(store: LocalStore) -> State:
+def opened(store: Store) -> State:
     return store.open(project="lab", uid="0" * 32, lineage="l")
 
 
-STEPS: tuple[Callable[[LocalStore], object], ...] = (
+STEPS: tuple[Callable[[Store], object], ...] = (
     opened,
     lambda s: s.journal.begin(serial=opened(s).serial, plan="", owner={}),
     lambda s: s.journal.append([intent(CREATE)]),
@@ -93,7 +90,7 @@ def meaning(state: State) -> State:
 
 def told(directory: Path) -> list[State]:
     """Content of the state before the first step, and after each."""
-    store = LocalStore(directory, "main")
+    store = local_store(directory)
     said = [State(lineage="l", project="lab", uid="0" * 32, stack="main")]
     for step in STEPS:
         step(store)
@@ -101,7 +98,7 @@ def told(directory: Path) -> list[State]:
     return said
 
 
-def run_until(store: LocalStore) -> int:
+def run_until(store: Store) -> int:
     """Take the steps; how many were completed."""
     for done, step in enumerate(STEPS):
         try:
@@ -116,7 +113,7 @@ def run_until(store: LocalStore) -> int:
 
 def file_steps(directory: Path) -> int:
     files = Ending(10_000, ended)
-    assert run_until(LocalStore(directory, "main", files)) == len(STEPS)
+    assert files.run(directory) == len(STEPS)
     return files.steps
 
 
@@ -127,8 +124,8 @@ def test_a_step_is_taken_or_not_and_the_rest_can_follow(tmp_path: Path, what: Ca
     assert total > 30
     for step in range(1, total + 1):
         directory = tmp_path / str(step)
-        done = run_until(LocalStore(directory, "main", Ending(step, what)))
-        again = LocalStore(directory, "main")
+        done = Ending(step, what).run(directory)
+        again = local_store(directory)
         assert meaning(opened(again)) in said[done : done + 2], f"step {step}, after {done}"
         again.journal.begin(serial=opened(again).serial, plan="", owner={})
         for rest in STEPS[done:]:
@@ -138,9 +135,7 @@ def test_a_step_is_taken_or_not_and_the_rest_can_follow(tmp_path: Path, what: Ca
 
 def test_a_write_that_takes_a_part_only_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux says how much it took, and no error, when the disk has room for a part."""
-    import os
-
     whole = os.write
     said = told(tmp_path / "whole")
-    monkeypatch.setattr("dbc_iac.state.files.os.write", lambda d, b: whole(d, bytes(b[:7])))
+    monkeypatch.setattr("dbc_iac.files.writing.os.write", lambda d, b: whole(d, bytes(b[:7])))
     assert told(tmp_path / "parts") == said

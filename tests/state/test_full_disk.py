@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator import FaultSpec
-from dbc_iac.state.files import Files
+from dbc_iac.files.writing import write_all
+from dbc_iac.state.backends import local
 from tests.examples import examples
 from tests.projects import Emulated, document, project, vm
 
@@ -31,16 +32,16 @@ EVERY = examples(suite=4, proof=1)
 def full_from(monkeypatch: pytest.MonkeyPatch, write: int) -> Iterator[list[int]]:
     """The disk takes nothing from the n-th write on. Counts the writes."""
     count = [0]
-    whole = Files.write
+    whole = write_all
 
-    def writing(self: Files, descriptor: int, content: bytes) -> None:
+    def writing(descriptor: int, content: bytes) -> None:
         count[0] += 1
         if count[0] >= write:
             raise OSError(errno.ENOSPC, "No space left on device")
-        whole(self, descriptor, content)
+        whole(descriptor, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "write", writing)
+        patch.setattr(local, "write_all", writing)
         yield count
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.state.files import FILES
+from dbc_iac.state.backends.local import LocalBackend, replace
 from tests.projects import Emulated, project, vm
 
 NAMES = ["main.lock", "main.journal.jsonl", "main.json", "history"]
@@ -77,7 +77,7 @@ def test_a_pipe_instead_of_a_state_file_is_refused_at_once(tmp_path: Path, name:
     (tmp_path / "state").mkdir()
     os.mkfifo(tmp_path / "state" / name)
     result = emulated.run("plan")
-    assert (result.code, "not a regular file" in result.err) == (1, True), result.err
+    assert (result.code, "Not a regular file" in result.err) == (1, True), result.err
     emulated.close()
 
 
@@ -93,12 +93,14 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path)
 def test_state_files_are_private_with_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        FILES.replace(tmp_path / "a", b"x")
-        FILES.append(tmp_path / "b", b"x\n", sync=True)
-        FILES.empty(tmp_path / "c")
+        replace(tmp_path / "a", b"x")
+        LocalBackend(tmp_path, "b").append(b"x", sync=True)
+        LocalBackend(tmp_path, "c").clear()
     finally:
         os.umask(before)
-    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "abc"} == {0o600}
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("a", "b.journal.jsonl", "c.journal.jsonl"), 0o600
+    )
 
 
 @pytest.mark.parametrize("name", ["main.json", "main.journal.jsonl"])

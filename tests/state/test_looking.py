@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.state import Binding, LocalStore, lock, owner
+from dbc_iac.state import Binding, lock, owner
 from tests.projects import UID, project
+from tests.state.places import local_store
 from tests.state.records import bind
 
 LOOKS = [["show"], ["state", "list"], ["show", "--json"], ["state", "list", "--json"]]
@@ -36,8 +37,8 @@ def test_without_a_state_nothing_is_made(tmp_path: Path, arguments: list[str]) -
 @pytest.mark.parametrize("arguments", [*LOOKS, ["state", "show", ADDRESS]], ids=" ".join)
 def test_an_apply_under_way_does_not_stop_them(tmp_path: Path, arguments: list[str]) -> None:
     made = project(tmp_path)
-    store = LocalStore(tmp_path / "state", "main")
-    with lock(store.directory, "main", owner({}, "apply", datetime(2026, 1, 1, tzinfo=UTC))):
+    store = local_store(tmp_path / "state")
+    with lock(tmp_path / "state", "main", owner({}, "apply", datetime(2026, 1, 1, tzinfo=UTC))):
         state = store.open(project="lab", uid=UID, lineage="l")
         store.journal.begin(serial=state.serial, plan="", owner={})
         store.journal.append(
@@ -54,8 +55,8 @@ def test_a_state_that_is_written_while_it_is_read_is_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An apply ends, and the next begins, between the two files that are read."""
-    store = LocalStore(tmp_path / "state", "main")
-    with lock(store.directory, "main", {}):
+    store = local_store(tmp_path / "state")
+    with lock(tmp_path / "state", "main", {}):
         state = store.open(project="lab", uid=UID, lineage="l")
     between = [True]
 

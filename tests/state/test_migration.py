@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.state import LocalStore, State, fold
+from dbc_iac.state import State, Store, fold
 from dbc_iac.state.backup import StateBackup, read_backup
 from dbc_iac.state.document import FORMAT_VERSION
 from dbc_iac.state.migration import migrated_state
@@ -17,15 +17,16 @@ from tests.cli.test_crash import AFTER, BEFORE, build, converged
 from tests.projects import Emulated, project
 from tests.proof.ends import Interposed, Point
 from tests.state import format_1
+from tests.state.places import local_store
 from tests.state.records import applied
 
 OWNER = {"project": "lab", "uid": format_1.state_of("window")["uid"]}
 
 
-def store_of(tmp_path: Path, name: str) -> LocalStore:
+def store_of(tmp_path: Path, name: str) -> Store:
     for ending in ("json", "journal.jsonl"):
         shutil.copy(format_1.DIRECTORY / f"{name}.{ending}", tmp_path / f"main.{ending}")
-    return LocalStore(tmp_path, "main")
+    return local_store(tmp_path)
 
 
 @pytest.mark.parametrize("name", format_1.NAMES)
@@ -69,7 +70,7 @@ def test_a_commit_writes_the_current_format(tmp_path: Path, name: str) -> None:
         not {"where", "holder"}
         & written["bindings"]["VirtualMachine/" + ("other" if name == "move" else "trainer")].keys()
     )
-    assert LocalStore(tmp_path, "main").read() == state.model_copy(update={"serial": state.serial + 1})
+    assert local_store(tmp_path).read() == state.model_copy(update={"serial": state.serial + 1})
 
 
 def test_records_of_both_formats_follow_one_another(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_the_way_back_gives_what_format_1_wrote(name: str) -> None:
 def test_a_malformed_state_of_format_1_is_refused_as_no_state(tmp_path: Path, value: dict[str, object]) -> None:
     (tmp_path / "main.json").write_text(json.dumps(value))
     with pytest.raises(DiagnosticError) as refused:
-        LocalStore(tmp_path, "main").read()
+        local_store(tmp_path).read()
     assert [d.code for d in refused.value.diagnostics] == ["state-corrupt"]
 
 

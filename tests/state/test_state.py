@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
-from dbc_iac.state import Binding, LocalStore, PendingOperation, State, fold, lock, owner
+from dbc_iac.state import Binding, PendingOperation, State, Store, fold, lock, owner
+from tests.state.places import local_store
 from tests.state.records import applied, bind
 
 EMPTY = State(lineage="l", project="lab", uid="0" * 32, stack="main")
@@ -103,8 +104,8 @@ def test_generations_never_fall(records: list[dict[str, Any]]) -> None:
 JOURNAL = "main.journal.jsonl"
 
 
-def opened(directory: Path) -> LocalStore:
-    store = LocalStore(directory, "main")
+def opened(directory: Path) -> Store:
+    store = local_store(directory)
     store.open(project="lab", uid="0" * 32, lineage="l")
     return store
 
@@ -163,7 +164,7 @@ def test_a_torn_last_line_is_no_record_and_a_torn_middle_stops(tmp_path: Path) -
 def test_an_unusable_state_is_reported_and_not_changed(tmp_path: Path, text: str, code: str) -> None:
     (tmp_path / "main.json").write_text(text)
     with pytest.raises(DiagnosticError) as caught:
-        LocalStore(tmp_path, "main").read()
+        local_store(tmp_path).read()
     assert caught.value.diagnostics[0].code == code
     assert (tmp_path / "main.json").read_text() == text
 
@@ -172,7 +173,7 @@ def test_an_unusable_state_is_reported_and_not_changed(tmp_path: Path, text: str
 def test_another_project_or_uid_is_refused(tmp_path: Path, changed: dict[str, str]) -> None:
     opened(tmp_path)
     with pytest.raises(DiagnosticError) as caught:
-        LocalStore(tmp_path, "main").open(**{"project": "lab", "uid": "0" * 32, "lineage": "l", **changed})
+        local_store(tmp_path).open(**{"project": "lab", "uid": "0" * 32, "lineage": "l", **changed})
     assert caught.value.diagnostics[0].code == "state-foreign"
 
 

@@ -8,16 +8,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from dbc_iac.files.reading import real_path
-from dbc_iac.files.writing import remove_temporaries
+from dbc_iac.files.reading import open_regular, read_descriptor, real_path
+from dbc_iac.files.writing import open_temporary, remove_temporaries, write_all
 from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import MovedError, Stored
-from dbc_iac.state.files import FILES, Files, read_own, refuse_link
 from dbc_iac.state.lock import holder_of, lock
 
 KEPT = 10
@@ -29,18 +30,17 @@ class LocalBackend:
 
     lease = None
 
-    def __init__(self, directory: Path, stack: str, files: Files = FILES) -> None:
+    def __init__(self, directory: Path, stack: str) -> None:
         self.directory = directory
         self.stack = stack
         self._path = directory / f"{stack}.json"
         self._journal = directory / f"{stack}.journal.jsonl"
-        self._files = files
         self.place, self.journal_place = str(self._path), str(self._journal)
         self.whole_place = f"{directory} whole"
 
     def read(self) -> Stored | None:
         try:
-            content = read_own(self._path)
+            content = _read(self._path)
         except FileNotFoundError:
             return None
         return Stored(content, hashlib.sha256(content).hexdigest())
@@ -50,13 +50,13 @@ class LocalBackend:
         if (there and there.version) != expected:
             raise MovedError
         version = self._version(serial)
-        refuse_link(version.parent)
+        _refuse_link(version.parent)
         version.parent.mkdir(parents=True, exist_ok=True)
         for target in (self._path, self._version(serial - 1)):
             remove_temporaries(target)  # of processes that ended: the lock is held
-        self._files.replace(self._path, content)
+        replace(self._path, content)
         with suppress(OSError):  # the document is written; a missing or superfluous version does no harm
-            self._files.replace(version, content)
+            replace(version, content)
             self._version(serial - KEPT).unlink(missing_ok=True)
 
     def stacks(self) -> list[str]:
@@ -85,19 +85,43 @@ class LocalBackend:
         try:
             # A process that ended within a write leaves a partial last line. No call was made after it, and the next
             # append cuts it off.
-            *lines, _ = read_own(self._journal).split(b"\n")
+            *lines, _ = _read(self._journal).split(b"\n")
         except FileNotFoundError:
             return []
         return lines
 
     def append(self, line: bytes, *, sync: bool) -> None:
-        self._files.append(self._journal, line + b"\n", sync=sync)
+        """Add a line, or nothing. A partial line of a process that ended within it is cut off first."""
+        created = not self._journal.exists()
+        descriptor = open_regular(self._journal, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        try:
+            whole = os.fstat(descriptor).st_size
+            if whole and os.pread(descriptor, 1, whole - 1) != b"\n":
+                whole = os.pread(descriptor, whole, 0).rfind(b"\n") + 1
+                os.ftruncate(descriptor, whole)
+            try:
+                write_all(descriptor, line + b"\n")
+                if sync:
+                    os.fsync(descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, whole)
+                raise
+        finally:
+            os.close(descriptor)
+        if created:
+            _sync_directory(self.directory)
 
     def clear(self) -> None:
-        self._files.empty(self._journal)
+        descriptor = open_regular(self._journal, os.O_WRONLY | os.O_CREAT)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
-        refuse_link(self._version(0).parent)  # now, not when the state is to be written
+        _refuse_link(self._version(0).parent)  # now, not when the state is to be written
         return lock(self.directory, self.stack, holder)
 
     def holder(self) -> Mapping[str, Json] | None:
@@ -108,3 +132,41 @@ class LocalBackend:
 
     def renew(self) -> None:
         """No effect: the kernel frees the lock of a process that ends."""
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file whole, or leave it as it was. It is on disk when this returns. Raises OSError."""
+    descriptor, temporary = open_temporary(path)
+    try:
+        write_all(descriptor, content)
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """A new name is on disk only when its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    descriptor = open_regular(path, os.O_RDONLY)
+    try:
+        return read_descriptor(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_link(directory: Path) -> None:
+    if directory.is_symlink():
+        raise OSError(errno.EINVAL, "a symbolic link, which is not followed", str(directory))

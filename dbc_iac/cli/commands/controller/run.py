@@ -15,7 +15,7 @@ from dbc_iac.cli.extras import require_controller
 from dbc_iac.cli.options import WholeNumber, fleet_option, json_problems_option
 from dbc_iac.controller.fleet import load_fleet
 from dbc_iac.diagnostics import ExitCode, failure
-from dbc_iac.state.files import open_own
+from dbc_iac.files.reading import open_regular
 
 
 def _data(environ: dict[str, str]) -> Path:
@@ -30,7 +30,7 @@ def _own(place: Path) -> Iterator[None]:
     """The data directory for this worker alone, within a context. Raises DiagnosticError."""
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = open_own(place / "lock", os.O_RDWR | os.O_CREAT)
+        descriptor = open_regular(place / "lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
