@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -33,27 +33,38 @@ def value_text(value: Any, absent: str = "nothing") -> str:
     return str(value)
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def load_json(
     text: str | bytes,
-    parse_constant: Callable[[str], Any] | None = None,
     *,
+    constants: bool = True,
     surrogates: bool = False,
     most: int = MAX_VALUES,
 ) -> Any:
     """The value of a JSON text. Raises ValueError, also for nesting that recursion would fail on.
 
-    `surrogates`: allow halves of surrogate pairs, which cannot be written as UTF-8. `most`: number of values.
+    `constants`: allow NaN and Infinity, which JSON does not have. `surrogates`: allow halves of surrogate pairs, which
+    cannot be written as UTF-8. `most`: number of values.
     """
     if not isinstance(text, str):
         text = text.decode(json.detect_encoding(text), "surrogatepass")
-    if sum(map(text.count, ",[{")) > most:
+    opened = sum(map(text.count, "[{"))
+    if text.count(",") + opened > most:
         raise ValueError(f"more than {most} values")
     try:
-        value = json.loads(text, parse_constant=parse_constant)
+        value = json.loads(text) if constants else _STRICT.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not surrogates and _SURROGATE.search(text):
+    if not surrogates and ("\\u" in text or not text.isascii()) and _SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()
+    if opened <= MAX_DEPTH:
+        return value
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         nested = [one for one in level if isinstance(one, dict | list)]

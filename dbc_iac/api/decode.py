@@ -15,7 +15,8 @@ from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.api.secret import SecretText
 
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,6}))?([KMGTP])")
-_POWER = {"K": -2, "M": -1, "G": 0, "T": 1, "P": 2}
+_UNITS = {"K": (1, 1024**2), "M": (1, 1024), "G": (1, 1), "T": (1024, 1), "P": (1024**2, 1)}
+"""Numerator and denominator of a unit in GiB."""
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 Members = Mapping[str, object]
@@ -113,5 +114,5 @@ def parse_size(value: str) -> Fraction:
     if not match:
         raise ShapeError("not a size")
     decimals = match[2] or ""
-    amount = Fraction(int(match[1] + decimals), 10 ** len(decimals))
-    return amount * Fraction(1024) ** _POWER[match[3]]
+    times, parts = _UNITS[match[3]]
+    return Fraction(int(match[1] + decimals) * times, 10 ** len(decimals) * parts)

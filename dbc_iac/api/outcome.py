@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -185,7 +185,7 @@ def _without_envelope(status: int, content_type: str, body: bytes) -> Outcome[ob
 def _envelope(body: bytes) -> tuple[int, object] | None:
     try:
         # The node passes invalid UTF-8 through; such a byte must not make a whole list unreadable.
-        reply = load_json(body.decode("utf-8", "replace"), parse_constant=_no_constant, surrogates=True)
+        reply = load_json(body.decode("utf-8", "replace"), constants=False, surrogates=True)
     except ValueError:
         return None
     if not isinstance(reply, dict) or "message" not in reply:
@@ -194,10 +194,6 @@ def _envelope(body: bytes) -> tuple[int, object] | None:
     if not isinstance(errcode, int) or isinstance(errcode, bool):
         return None
     return errcode, reply["message"]
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def plain(text: str) -> str:
