@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from msgspec import convert
+
 from dbc_iac.address import Address
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.capabilities import UsesImageServer
@@ -43,7 +45,7 @@ def target_of(machine: Resource[Any], inventory: Inventory) -> str:
 def route_to(binding: Binding, inventory: Inventory) -> Route:
     """The route to a bound object: that of its own document if it names the same machine."""
     kind, document = kind_of(binding.kind), inventory.resources.get(binding.address)
-    kept = Route.from_json(binding.route)
+    kept = convert(binding.route, Route)
     with suppress(KeyError):  # a document with a dangling reference has no route
         own = kind.route(document, inventory) if document is not None else None
         if own is not None and (kind.location_independent or own.target == kept.target):

@@ -35,13 +35,6 @@ class NodeSpec(Spec):
         default=None, description="host ports for `auto`; 22, 5002, 5050 and those of the project's URLs are left out"
     )
 
-    def ports(self) -> range:
-        """The host ports that `auto` may take; empty without a `portRange`."""
-        if self.port_range is None:
-            return range(0)
-        first, _, last = self.port_range.partition("-")
-        return range(int(first), int(last) + 1)
-
 
 @register
 class Node(Kind[NodeSpec]):
@@ -73,8 +66,10 @@ def node_route(name: str, inventory: Inventory, rent_order: str | None) -> Route
 def auto_ports(address: str, inventory: Inventory, path: str) -> range:
     """The host ports of the Node document `address` that `auto` may take for a field of a VM; empty without a range."""
     node = inventory.resources.get(address)
-    ports = node.spec.ports() if node is not None and isinstance(node.spec, NodeSpec) else range(0)
-    return range(max(ports.start, FIRST_SCREEN_PORT), ports.stop) if path == SCREEN else ports
+    if node is None or not isinstance(node.spec, NodeSpec) or node.spec.port_range is None:
+        return range(0)
+    first, last = map(int, node.spec.port_range.split("-"))
+    return range(max(first, FIRST_SCREEN_PORT) if path == SCREEN else first, last + 1)
 
 
 def no_free_port(vm: Resource[Any], node: str, path: str) -> Diagnostic:

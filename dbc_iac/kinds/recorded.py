@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from msgspec import convert
+
 from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.kind import kind_of
@@ -27,8 +29,8 @@ def unusable_id(identity: str, kind: str) -> bool:
 def unusable_route(value: Mapping[str, Json]) -> bool:
     """Whether a value is not a route."""
     try:
-        return _TARGET.fullmatch(Route.from_json(value).target) is None
-    except (KeyError, ValueError):
+        return _TARGET.fullmatch(convert(value, Route).target) is None
+    except ValueError:
         return True
 
 

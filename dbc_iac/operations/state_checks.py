@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from msgspec import convert
+
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.kinds import models
 from dbc_iac.kinds.framework.route import Route
@@ -22,7 +24,7 @@ def check_bindings(state: State, place: str) -> None:
 def check_identities(plan: Plan, known: Container[str]) -> None:
     """Raises DiagnosticError if a plan file names an identity that the project does not have."""
     for change in plan.pending:
-        name = Route.from_json(change.placement.route).identity
+        name = convert(change.placement.route, Route).identity
         if name not in known:
             raise failure(
                 "plan-stale",

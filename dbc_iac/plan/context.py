@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
-from msgspec.structs import asdict
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import Connect
 from dbc_iac.plan.decoding import decoded
@@ -38,19 +36,9 @@ class PlanOptions(Struct, frozen=True):
     max_removals: int | None = None
     """Maximum share of the resources in the state to delete or replace, in percent; None: that of the project file."""
 
-    @property
-    def named(self) -> bool:
-        """Whether they name an address."""
-        return bool(self.targets or self.excludes or self.replace or self.destroy_identity or self.unprotect)
-
-    def to_json(self) -> dict[str, Json]:
-        """Options by field name; sets are sorted."""
-        values = asdict(self)
-        return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values.items()}
-
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PlanOptions:
-        """The inverse of `to_json`. Raises WrongTypeError."""
+        """Options of a plan. Raises WrongTypeError."""
         return decoded(cls, dict(value))
 
 

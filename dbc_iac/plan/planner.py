@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -75,7 +75,7 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
 def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:
     """Decide the changes, of the targets only. Pure but for secrets. Raises DiagnosticError for an unknown target."""
     context, change_set = decide_until_stable(context, refreshed, options)
-    if options.named:
+    if options.targets or options.excludes or options.replace or options.destroy_identity or options.unprotect:
         named = check_named(change_set.changes, options)
         named.raise_errors()
         problems.extend(named)
@@ -276,5 +276,5 @@ def _plan(
         access=context.access,
         destroy=options.destroy,
         targets=tuple(sorted(options.targets)),
-        options=options.to_json(),
+        options=to_builtins(options, order="deterministic"),
     )

@@ -42,7 +42,7 @@ PARTS = [
     "é",
     "\U0001f600",
 ]
-ROUTE = Route("Node/gpu-a", "t", "tenant")
+ROUTE = Route("Node/gpu-a", "t", "tenant", ())
 
 
 def read_back(text: str) -> Any:

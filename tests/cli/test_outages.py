@@ -91,5 +91,5 @@ class Listing(CachedReader):
 def test_a_transfer_without_progress_names_its_silent_image_server(
     answer: Known[Mapping[str, StoredImage]] | Unreadable, percent: int, said: str
 ) -> None:
-    route = Route("Node/gpu-a", NODE_ID, "tenant")
+    route = Route("Node/gpu-a", NODE_ID, "tenant", ())
     assert asyncio.run(why_stalled(Listing(answer), route, "ID_1", percent)) == said

@@ -9,15 +9,16 @@ import pytest
 
 from dbc_iac.api.requests import CreateVm, ModifyVm
 from dbc_iac.json import Json
-from dbc_iac.kinds import kind_of, kinds
+from dbc_iac.kinds import Inventory, Resource, kind_of, kinds
 from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Powered, UsesCapacity
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
-from dbc_iac.kinds.framework.spec import SpecField
+from dbc_iac.kinds.framework.spec import SpecField, rules_under
 from dbc_iac.kinds.framework.values import GoalInput, Lookup
 from dbc_iac.kinds.virtual_machine.goals import SENT
-from dbc_iac.kinds.virtual_machine.identity import HIDDEN, hidden_digest
+from dbc_iac.kinds.virtual_machine.kind import HIDDEN
 from dbc_iac.kinds.virtual_machine.reading import seen
+from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from tests.kinds.shown import FILE, ROUTE, TARGET, VM, details
 
 IN_PLACE = {Behaviour.ONLINE, Behaviour.OFFLINE, Behaviour.COLD_BOOT, Behaviour.RUNNING, Behaviour.ONCE}
@@ -118,7 +119,8 @@ def test_every_field_that_the_api_shows_is_read(system: str, ports: tuple[int | 
     )
     observed = seen(Lookup("VirtualMachine/a", ROUTE, VM, 1), "running", full, "10.*.*.1")
     never = {Behaviour.ACCESS, Behaviour.ONCE}
-    rules = {f.path: f.rule.under(facts) for f in kind_of("VirtualMachine").fields if f.rule.behaviour not in never}
+    fields = rules_under(VirtualMachineSpec, facts)
+    rules = {f.path: rule for f, rule in fields if f.rule.behaviour not in never}
     shown = {path for path, rule in rules.items() if not rule.not_reported} - {"node"}
     found = observed.values.keys() | observed.made_with.keys() | observed.secrets.keys()
     assert shown | {"login.username"} == found
@@ -127,8 +129,28 @@ def test_every_field_that_the_api_shows_is_read(system: str, ports: tuple[int | 
 def test_the_marker_has_the_digest_of_every_field_that_the_api_never_shows() -> None:
     replaced = [f for f in kind_of("VirtualMachine").fields if f.rule.behaviour is Behaviour.REPLACE]
     assert {f.path for f in replaced if f.rule.not_reported} | {"dataDisk.file"} == set(HIDDEN)
-    plain: dict[str, Json] = dict.fromkeys(HIDDEN, "a")
-    assert len({hidden_digest(plain), *(hidden_digest({**plain, path: "b"}) for path in HIDDEN)}) == len(HIDDEN) + 1
+    other: dict[str, dict[str, Json]] = {
+        "": {},
+        "image": {"image": "b.qcow2"},
+        "biosMode": {"biosMode": "uefi"},
+        "multicast": {"multicast": ["239.1.2.3:5000"]},
+        "nicModel": {"nicModel": "e1000"},
+        "dataDisk.file": {"dataDisk": {"size": "10Gi", "file": "b.qcow2"}},
+    }
+    assert other.keys() == {"", *HIDDEN}
+    assert len({_marker(given) for given in other.values()}) == len(other)
+
+
+def _marker(given: dict[str, Json]) -> str:
+    node = {"id": "a" * 64, "identity": "tenant", "rentOrder": "112"}
+    ports: dict[str, Json] = {"ssh": 20022, "vnc": 20001}
+    vm = {"node": "a", "image": "a.qcow2", "gpus": 1, "cpus": 4, "memory": "8Gi", "ports": ports, **given}
+    resources = {
+        f"{kind}/a": Resource(f"{kind}/a", kind, "a", kind_of(kind).spec.model_validate(spec))
+        for kind, spec in {"Node": node, "VirtualMachine": vm}.items()
+    }
+    inventory = Inventory("lab", "00", "main", resources)
+    return kind_of("VirtualMachine").marker(resources["VirtualMachine/a"], inventory, 1)
 
 
 def test_ports_of_the_rules_are_those_of_the_capacity() -> None:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from dbc_iac.address import Address
@@ -126,7 +126,7 @@ def managed(console: Console, kinds: tuple[str, ...], name: str, where: TargetOp
         binding, resource = console.state.bindings.get(address), console.inventory.resources.get(address)
         spec = resource.spec if resource is not None else None
         if binding is not None:
-            there = current_route(Route.from_json(binding.route), kind_of(kind), console.inventory)
+            there = current_route(convert(binding.route, Route), kind_of(kind), console.inventory)
             if resource is not None and _route(console, resource).target == there.target:
                 there = _route(console, resource)  # its identity and clients may have changed since
             return ResolvedTarget(binding.id, under(there, where), address, spec)

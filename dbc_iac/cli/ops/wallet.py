@@ -123,7 +123,7 @@ def _account(project: Project, name: str) -> dict[str, Json]:
     spec = project.loaded.project.identities[name]
     if spec.sessions is not None:
         return {"kind": "sessions", "address": spec.address}
-    match project.identities.credentials(name, Route(name, "", name)):
+    match project.identities.credentials(name, Route(name, "", name, ())):
         case WalletCredentials(key):
             return {"kind": "wallet", "address": key.address, "publicKey": key.node_id}
         case NodeKeyCredentials(key):

@@ -77,7 +77,7 @@ def identity_keys(project: Project, identity: str) -> tuple[Sr25519Key, ...]:
         raise unknown("identity", identity, known, f"Use one of: {', '.join(known)}.")
     if known[identity].sessions is not None:
         raise _key_error(f"identity {identity} uses sessions and has no key")
-    match project.identities.credentials(identity, Route(identity, "", identity)):
+    match project.identities.credentials(identity, Route(identity, "", identity, ())):
         case WalletCredentials(key) | NodeKeyCredentials(key):
             return (key,)
         case MultisigCredentials() as owner:

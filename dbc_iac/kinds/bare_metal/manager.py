@@ -55,7 +55,7 @@ class BareMetalManager(Kind[BareMetalManagerSpec]):
     def route(self, resource: Resource[BareMetalManagerSpec], inventory: Inventory) -> Route:
         spec = resource.spec
         if spec.url is not None:
-            return Route(resource.address, spec.id, spec.identity, url=spec.url)
+            return Route(resource.address, spec.id, spec.identity, (), url=spec.url)
         return Route(resource.address, spec.id, spec.identity, spec.clients or inventory.clients)
 
     def check(self, resource: Resource[BareMetalManagerSpec], inventory: Inventory) -> Iterable[Diagnostic]:

@@ -1,17 +1,16 @@
 """Behaviour of fields whose desired and observed values differ, as in the field tables of docs/kinds.md.
 
 A `Rule` annotates its field in the spec and is the only statement about it. It depends on *facts*: the same field can
-be changed in place on a whole-machine order and be refused on a partial one. `Rule.under(facts)` is the rule in effect.
+be changed in place on a whole-machine order and be refused on a partial one. `spec.py:rules_under` gives
+the rules in effect.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from itertools import chain
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 
 class Behaviour(StrEnum):
@@ -68,10 +67,6 @@ class Rule(Struct, frozen=True):
     no_effect_with_pxe: bool = False
     remedy: str = ""
     given: tuple[Condition, ...] = ()
-
-    def under(self, facts: Facts) -> Rule:
-        modifiers = dict(chain(*(c.modifiers for c in self.given if getattr(facts, c.fact) is c.value)))
-        return replace(self, **modifiers) if modifiers else self
 
 
 _PARTIAL = (

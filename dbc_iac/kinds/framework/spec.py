@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, cached_property
+from itertools import chain
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -170,4 +171,8 @@ def spec_fields(model: type[BaseModel]) -> tuple[SpecField, ...]:
 @cache
 def rules_under(model: type[BaseModel], facts: Facts) -> tuple[tuple[SpecField, Rule], ...]:
     """All leaves of a spec with the rules that apply."""
-    return tuple((f, f.rule.under(facts)) for f in spec_fields(model))
+    found: list[tuple[SpecField, Rule]] = []
+    for field in spec_fields(model):
+        holding = (c.modifiers for c in field.rule.given if getattr(facts, c.fact) is c.value)
+        found.append((field, replace(field.rule, **dict(chain(*holding)))))
+    return tuple(found)

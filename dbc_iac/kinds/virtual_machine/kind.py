@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -36,13 +37,15 @@ from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import checks, reading
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
 from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, port_in_use_unseen, ports_in_use
-from dbc_iac.kinds.virtual_machine.identity import hidden_digest, task_id
+from dbc_iac.kinds.virtual_machine.identity import task_id
 from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
 from dbc_iac.kinds.virtual_machine.setup_complete import VmFinished
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
 _PORTS = ("ports.ssh", "ports.rdp", "ports.vnc")
+HIDDEN = ("image", "biosMode", "multicast", "nicModel", "dataDisk.file")
+"""Fields in the digest of a marker. Their order is fixed: the digests of existing markers depend on it."""
 
 
 @register
@@ -123,8 +126,11 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
         return str(Marker(inventory.project, inventory.stack, resource.name, generation, digest))
 
     def _digest(self, resource: Resource[VirtualMachineSpec], inventory: Inventory, image: str) -> str:
+        """Digest of the fields that the API never shows. It proves their values when a state is rebuilt."""
         # An Image may be known by its file only later: its document's name is the same before and after.
-        return hidden_digest({**self.desired(resource, inventory), "image": image})
+        values = {**self.desired(resource, inventory), "image": image}
+        text = "\n".join(f"{path}={values.get(path)!r}" for path in HIDDEN)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
     def matches(self, marker: Marker, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> bool:
         images = (Address(a).name for a in inventory.names(Address.of("Image", resource.spec.image)))
@@ -154,9 +160,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
     def capacity(self, fields: Mapping[str, Json]) -> Capacity:
         """Capacity by desired or applied fields. With a public IP only the screen's port is on the host, but the node
         compares the ssh port (with windows the rdp port) at each start anyway."""
-        numbers = {
-            path: port for path in ("ports.ssh", "ports.rdp", "ports.vnc") if type(port := fields.get(path)) is int
-        }
+        numbers = {path: port for path in _PORTS if type(port := fields.get(path)) is int}
         public_ip, remote = fields.get("publicIp"), "ports.rdp" if fields.get("os") == "windows" else "ports.ssh"
         ports = {("tcp", port) for path, port in numbers.items() if path == "ports.vnc" or not public_ip}
         forward = fields.get("ports.forward")

@@ -6,6 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from msgspec import convert
+
 from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds import kind_of
@@ -138,7 +140,7 @@ def _one_vm_an_order(
     assert hardware is not None  # noqa: S101 - the caller looked
     partial = {o.id for o in machine.orders or () if len(o.gpu_index) < hardware.gpu_count}
     for address, change in here.items():
-        kind, order = kind_of(change.kind), Route.from_json(change.placement.route).rent_order if change.desired else ""
+        kind, order = kind_of(change.kind), convert(change.placement.route, Route).rent_order if change.desired else ""
         if order not in partial or not isinstance(kind, Host) or after[address].gpus == 0:
             continue
         if order in used and change.action in _CREATED:

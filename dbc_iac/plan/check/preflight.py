@@ -9,7 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
@@ -60,7 +60,7 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
     """Read each machine that something is created, changed or replaced on, once."""
     reader = refreshed.reader
     checked = [
-        (c, kind_of(c.kind), Route.from_json(c.placement.route)) for c in changes.values() if c.action in _CHECKED
+        (c, kind_of(c.kind), convert(c.placement.route, Route)) for c in changes.values() if c.action in _CHECKED
     ]
     routes = list(dict.fromkeys(route for _, kind, route in checked if isinstance(kind, UsesCapacity)))
     with_image_servers = {route for _, kind, route in checked if isinstance(kind, UsesImageServer)}
@@ -77,7 +77,7 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
     free_slots: dict[tuple[str, str], int | None] = {}
     limited = any(max_per_parent(kind) for _, kind, _ in checked)
     for (name, parent), new in _coming(changes).items() if limited else ():
-        where = Lookup("", Route.from_json(new[0].placement.route), "", 0, parent_id=new[0].placement.parent_id)
+        where = Lookup("", convert(new[0].placement.route, Route), "", 0, parent_id=new[0].placement.parent_id)
         child = kind_of(name)
         free_slots[name, parent] = await child.free_slots(where, reader) if isinstance(child, Child) else None
     return PreflightFacts(machines, unheard, files, await _unmanaged(refreshed, changes), free_slots)
@@ -93,7 +93,7 @@ def check_preflight(
             continue
         resource, machine = (
             context.inventory.resources.get(address),
-            facts.machines.get(Route.from_json(change.placement.route)),
+            facts.machines.get(convert(change.placement.route, Route)),
         )
         if resource is None or machine is None:
             continue
@@ -132,7 +132,7 @@ async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -
         hosts = {a: c for a, c in here.items() if isinstance(kind_of(c.kind), Host) and (c.desired or c.applied)}
         if target not in found and hosts.keys() & started(here):
             change = next(reversed(hosts.values()))
-            route = Route.from_json(change.placement.route or change.old_placement.route)
+            route = convert(change.placement.route or change.old_placement.route, Route)
             found[target] = await host(change.kind).others(route, ids, refreshed.reader)
     return found
 

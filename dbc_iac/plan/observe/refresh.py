@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
 from dbc_iac.api.wire_types import UnsafeWireValue
@@ -77,7 +77,7 @@ async def _let_in(tracked: TrackedObject, context: PlanContext, reader: CachedRe
     bound, place = tracked.binding or tracked.pending, tracked.place
     if bound is None or _identity_is_gone(place, context):
         return tracked
-    kept = place.under(Route.from_json(bound.route).rent_order)
+    kept = place.under(convert(bound.route, Route).rent_order)
     if kept != place and await authority_refusal(place, reader) and not await authority_refusal(kept, reader):
         return replace(tracked, route=kept, place=kept)
     return tracked

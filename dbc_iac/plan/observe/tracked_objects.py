@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from dbc_iac.kinds import Resource, kind_of
@@ -113,7 +113,7 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
             or (operation.late and not isinstance(kind_of(pending.kind), Host))
         ):
             continue  # only ids of hosts are never reused: this name may be that of another object
-        route = current_route(Route.from_json(pending.route), kind_of(pending.kind), context.inventory)
+        route = current_route(convert(pending.route, Route), kind_of(pending.kind), context.inventory)
         vm = str(operation.detail.get("vm") or "") if parent_field(kind_of(pending.kind)) else ""
         if (pending.kind, pending.id, vm or route.target) not in known:
             yield TrackedObject(

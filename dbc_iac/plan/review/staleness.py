@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
+from msgspec import convert
+
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.json import value_text
 from dbc_iac.kinds import Observation, kind_of
@@ -63,7 +65,7 @@ def _state_difference(plan: Plan, state: State) -> str:
 
 async def _look(change: Change, context: PlanContext, reader: CachedReader) -> Observation:
     identity = change.identity.old_id or change.identity.id
-    route = Route.from_json(change.old_placement.route or change.placement.route)
+    route = convert(change.old_placement.route or change.placement.route, Route)
     resource, kind = context.inventory.resources.get(change.address), kind_of(change.kind)
     binding = context.state.bindings.get(change.address)
     if binding is None and resource is None:  # a pending creation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.goal import Goal, Needs
@@ -13,7 +13,7 @@ from dbc_iac.plan.model import Action, Change
 
 def goal_input(change: Change) -> GoalInput:
     """Input of a kind for the goals of a change."""
-    route = Route.from_json(change.placement.route)
+    route = convert(change.placement.route, Route)
     return GoalInput(
         address=change.address,
         route=route,
@@ -27,7 +27,7 @@ def goal_input(change: Change) -> GoalInput:
         observed={**change.resolved, **change.observed},
         changed=tuple(f.path for f in change.fields),
         secrets=change.secrets,
-        old_route=Route.from_json(change.old_placement.route) if change.old_placement.route else None,
+        old_route=convert(change.old_placement.route, Route) if change.old_placement.route else None,
         marker=change.identity.marker,
         known=frozenset(change.identity.known),
         timeout_seconds=change.timeout_seconds or None,
