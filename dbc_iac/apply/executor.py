@@ -26,10 +26,8 @@ from dbc_iac.kinds.framework.capabilities import Host, host
 from dbc_iac.kinds.framework.goal import Goal, GoalStatus
 from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
-from dbc_iac.plan.review.step_comparison import executable_steps
-from dbc_iac.plan.schedule.goals import goal_input
-from dbc_iac.plan.schedule.step_builder import StepBuilder, preceding, removal_key
-from dbc_iac.plan.schedule.steps import final_power
+from dbc_iac.plan.schedule.step_builder import StepBuilder, goal_input, preceding, removal_key
+from dbc_iac.plan.schedule.steps import executable_steps, final_power
 
 
 async def run(plan: Plan, with_: Run) -> Report:

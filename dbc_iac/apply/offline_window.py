@@ -22,8 +22,7 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds.framework.capabilities import host as host_kind
 from dbc_iac.kinds.framework.goal import Goal, GoalStatus
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.schedule.goals import goal_input
-from dbc_iac.plan.schedule.step_builder import StepBuilder
+from dbc_iac.plan.schedule.step_builder import StepBuilder, goal_input
 
 SETTLE_SECONDS = 60.0
 """Seconds to look for the effect of a call of unknown outcome before it is proved."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from dbc_iac.diagnostics import Diagnostic
+from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
+from dbc_iac.kinds.framework.capabilities import capacity
 from dbc_iac.kinds.framework.inventory import Inventory, Resource, unknown_clients
 from dbc_iac.kinds.framework.kind import Kind, kind_of, register
 from dbc_iac.kinds.framework.route import Route
@@ -19,6 +21,9 @@ from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 
 SCREEN = "ports.vnc"
 FIRST_SCREEN_PORT = 5900
+AUTO = "auto"
+_LOWEST = 1024
+"""Lowest port of any range of a Node."""
 HOST_PORTS = frozenset({22, 5002, 5050})
 """Ports of the host itself, which `auto` never takes: ssh, and the ports of DBC by its code and by its shipped
 configuration."""
@@ -70,6 +75,21 @@ def auto_ports(address: str, inventory: Inventory, path: str) -> range:
         return range(0)
     first, last = map(int, node.spec.port_range.split("-"))
     return range(max(first, FIRST_SCREEN_PORT) if path == SCREEN else first, last + 1)
+
+
+def kept_auto_port(
+    kind: Kind[Any], had: Mapping[str, Json], path: str, address: str, inventory: Inventory
+) -> int | None:
+    """The port that an `auto` on the Node `address` keeps: one of its range, or of an earlier one; None if it gets
+    another.
+
+    The 22 of a VM with a public address is no host port, and is not kept when it would become one.
+    """
+    port = had.get(path)
+    if not isinstance(port, int) or port in auto_ports(address, inventory, path):
+        return port if isinstance(port, int) else None
+    held = capacity(kind, had)
+    return port if port >= _LOWEST and ("tcp", port) in held.ports | held.start_ports else None
 
 
 def no_free_port(vm: Resource[Any], node: str, path: str) -> Diagnostic:

@@ -17,10 +17,9 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capabilities import Host, power_of
-from dbc_iac.plan.check.authority import check_authority
 from dbc_iac.plan.check.file_dependencies import spare_used, spoiling, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never
-from dbc_iac.plan.check.preflight import PreflightFacts, check_preflight, read_facts
+from dbc_iac.plan.check.preflight import PreflightFacts, check_authority, check_preflight, read_facts
 from dbc_iac.plan.check.references import check_inventory, closure
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_changes

@@ -1,4 +1,8 @@
-"""Capacity of a machine: allocations of all its resources, powered off or not. Pure."""
+"""Capacity of a machine: allocations of all its resources, powered off or not. Pure.
+
+The node compares the ports of a VM that is created, changed or started with those of the VMs that run at that moment.
+So a conflict with one that is off, or that was changed meanwhile, shows at the next start: the VM then stays off.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,63 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from msgspec import convert
+from msgspec import Struct, convert, field
 
 from dbc_iac.api.responses import NodeHardware
-from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, capacity, power_field
 from dbc_iac.kinds.framework.capacity import CPUS, GPUS, MEMORY, Capacity, Machine
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
 
-_KEPT = frozenset({Action.NO_OP, Action.UPDATE, Action.UNKNOWN, Action.ADOPT})
 _CREATED = frozenset({Action.CREATE, Action.REPLACE})
+_CYCLES = frozenset({Behaviour.OFFLINE.value, Behaviour.COLD_BOOT.value, Behaviour.ONCE.value})
+_COMPARED = (
+    "The node compares the port of ssh (of rdp with windows) and that of the screen at each start, also if the VM"
+    " has a public address. It compares neither ports of VMs that are off nor forwarded ones."
+)
+_RESTS = frozenset({Action.NO_OP, Action.UNKNOWN, Action.FORGET})
+
+
+class Allocations(Struct):
+    """Ports and public addresses of one machine by holder: conflicts are found without comparing each pair."""
+
+    _ports: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _start_ports: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _addresses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, holder: str, capacity: Capacity) -> None:
+        """Add what a holder has, to what it has already."""
+        for port in capacity.ports:
+            self._ports[port].add(holder)
+        for port in capacity.start_ports:
+            self._start_ports[port].add(holder)
+        for address in capacity.addresses:
+            self._addresses[address].add(holder)
+
+    @property
+    def ports(self) -> set[int]:
+        """All ports that a holder has, or needs free at its start."""
+        return {port for _, port in (*self._ports, *self._start_ports)}
+
+    def clashing(self, capacity: Capacity) -> set[str]:
+        """Holders of ports and public addresses that a resource would contest."""
+        found: set[str] = set()
+        for port in capacity.ports:
+            found.update(self._ports.get(port, ()), self._start_ports.get(port, ()))
+        for port in capacity.start_ports:
+            found.update(self._ports.get(port, ()))
+        for address in capacity.addresses:
+            found.update(self._addresses.get(address, ()))
+        return found
+
+    def contested(self, capacity: Capacity) -> set[int]:
+        """Ports of a resource that keep it from running at the same time as a holder."""
+        held = {p for p in capacity.ports if p in self._ports or p in self._start_ports}
+        return {port for _, port in held | {p for p in capacity.start_ports if p in self._ports}}
 
 
 def check_capacity(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
@@ -151,3 +199,50 @@ def _one_vm_an_order(
                 f"Rent another order and set {kind.order_field}.",
             )  # fmt: skip
         used.setdefault(order, address)
+
+
+def check_ports(
+    context: PlanContext, here: Mapping[str, Change], unmanaged: Mapping[str, Capacity]
+) -> Iterator[Diagnostic]:
+    """Conflicts of the changes on one machine, also with unmanaged VMs (by id): errors where one of the two is started
+    or gets its port in this plan, else warnings of the next start."""
+    before = {f"unmanaged VM {identity}": holding for identity, holding in unmanaged.items()}
+    held = Allocations()
+    for other, holding in before.items():
+        held.add(other, holding)
+    for address, change in here.items():
+        mine = required_capacity(change)
+        if clashing := held.clashing(mine):
+            other = next(o for o in before if o in clashing)
+            yield _conflict(context, started(here), address, other, mine.clashes(before[other])[0])
+        before[address] = mine
+        held.add(address, mine)
+
+
+def started(changes: Mapping[str, Change]) -> set[str]:
+    """Addresses of VMs that are started, also for a change of a child, or get a new port or address."""
+    found = {a for a, c in changes.items() if c.action in {Action.CREATE, Action.REPLACE}}
+    opened = {c.placement.parent for c in changes.values() if c.action not in _RESTS}
+    for address, change in changes.items():
+        kind, cycles = kind_of(change.kind), address in opened
+        if change.action is Action.UPDATE:
+            had, gets = capacity(kind, {**change.applied, **change.observed}), required_capacity(change)
+            if (had.ports, had.start_ports, had.addresses) != (gets.ports, gets.start_ports, gets.addresses):
+                found.add(address)
+            cycles = cycles or change.observed_power == "off" or any(f.behaviour in _CYCLES for f in change.fields)
+        if isinstance(kind, Host) and cycles and (change.desired_power or change.observed_power) != "off":
+            found.add(address)
+    return found
+
+
+def _conflict(context: PlanContext, going: set[str], address: str, other: str, what: str) -> Diagnostic:
+    """A conflict, at the VM that is started or changed (`going`), else at the later one."""
+    moves = [a for a in (address, other) if a in going]
+    at, parent = (other, address) if moves == [other] else (address, other)
+    severity, code = (Severity.ERROR, ExitCode.REFUSED) if moves else (Severity.WARNING, ExitCode.OK)
+    path = Host.address_field if what.startswith("public") else Host.ports_field
+    summary = f"{what} of {at} is already in use"
+    detail = f"{parent} uses it on the same machine. {_COMPARED}"
+    detail += "" if moves else " One VM cannot start while the other runs."
+    remedy = "Choose another address." if path == Host.address_field else "Choose another port, or `auto`."
+    return context.inventory.refusal(at, "port-conflict", path, summary, detail, remedy, severity, code)

@@ -21,7 +21,7 @@ from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.schedule.goals import goals_of
+from dbc_iac.plan.schedule.step_builder import goals_of
 from dbc_iac.state.document import Binding
 
 _GOES = frozenset({Action.DELETE, Action.REPLACE})

@@ -1,6 +1,7 @@
 """Preflight: refusals of the nodes that can be known before anything is sent.
 
-`read_facts` reads each machine once; `check_preflight` is pure.
+`read_facts` reads each machine once; `check_preflight` is pure. `check_authority` asks whether a later call would be
+refused, before anything is destroyed on its behalf.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import Resource, kind_of
-from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
+from dbc_iac.kinds.current_route import authority_refusal
+from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.capabilities import (
     Child,
     Host,
@@ -25,16 +27,17 @@ from dbc_iac.kinds.framework.capabilities import (
     parent_field,
 )
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
+from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.inventory import unusable_secret
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.images.image_server import through_image_client
-from dbc_iac.plan.check.capacity import by_machine, check_capacity
-from dbc_iac.plan.check.port_conflicts import check_ports, started
+from dbc_iac.plan.check.capacity import by_machine, check_capacity, check_ports, started
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.observe.refresh import RefreshedState, managed, whole_machine
+from dbc_iac.plan.schedule.step_builder import StepBuilder, preceding
 
 _COMES = frozenset({Action.CREATE, Action.REPLACE})
 _GOES = frozenset({Action.DELETE, Action.REPLACE})
@@ -226,4 +229,46 @@ async def _machine(reader: CachedReader, route: Route, context: PlanContext, *, 
         await whole_machine(reader, route),
         image_servers=known.value if isinstance(known, Known) else None,
         inventory=context.inventory,
+    )
+
+
+async def check_authority(
+    context: PlanContext, reader: CachedReader, steps: Mapping[str, StepBuilder]
+) -> list[Diagnostic]:
+    """One error for each resource whose call would be refused after something was deleted or powered off."""
+    if not any(_destroys(goal) for step in steps.values() for goal in step.goals):
+        return []
+    routes = {goal.route for step in steps.values() for goal in step.goals}
+    answers = await asyncio.gather(*(authority_refusal(route, reader) for route in routes))
+    refused = {route: why for route, why in zip(routes, answers, strict=True) if why is not None}
+    return list(_denied(context, steps, refused))
+
+
+def _destroys(goal: Goal) -> bool:
+    return goal.deletes or goal.powers == "off" or goal.power_cycles
+
+
+def _denied(
+    context: PlanContext, steps: Mapping[str, StepBuilder], refused: Mapping[Route, Unreadable]
+) -> Iterator[Diagnostic]:
+    reported: set[str] = set()
+    for step in steps.values():
+        goals = [g for g in step.goals if g.route in refused and g.address not in reported]
+        earlier = (g for s in (step, *preceding(step, steps)) for g in s.goals) if goals else ()
+        destroyed = sorted({g.address for g in earlier if _destroys(g) and g.route not in refused})
+        for goal in goals if destroyed else ():
+            if goal.address not in reported:
+                reported.add(goal.address)
+                yield _refused_later(context, goal, refused[goal.route], destroyed)
+
+
+def _refused_later(context: PlanContext, goal: Goal, why: Unreadable, destroyed: list[str]) -> Diagnostic:
+    return context.inventory.refusal(
+        goal.address,
+        "refused-later",
+        "",
+        f"{goal.route.name} refuses the call for {goal.address}: {why.reason}",
+        f"The apply would first delete or power off {', '.join(destroyed)}. Nothing was changed.",
+        f"Correct `identity` or `rentOrder` of {goal.route.name}, or use --exclude {goal.address}.",
+        exit_code=ExitCode.AUTHORISATION,
     )

@@ -13,10 +13,10 @@ from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import parent_field, power_field, power_of
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.node import AUTO
 from dbc_iac.plan.check.file_dependencies import implicit_dependencies
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext, PlanOptions
-from dbc_iac.plan.decide.auto_ports import AUTO
 from dbc_iac.plan.decide.creations import new_object, unbound
 from dbc_iac.plan.decide.deletions import (
     EXPIRED,

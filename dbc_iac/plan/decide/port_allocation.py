@@ -10,9 +10,8 @@ from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.framework.capabilities import capacity, power_of
-from dbc_iac.kinds.framework.capacity import Allocations
-from dbc_iac.kinds.node import HOST_PORTS, auto_ports, no_free_port
-from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
+from dbc_iac.kinds.node import AUTO, HOST_PORTS, auto_ports, kept_auto_port, no_free_port
+from dbc_iac.plan.check.capacity import Allocations
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 
@@ -84,7 +83,7 @@ def _keep(
     else:
         return ()
     kind, paths = kind_of(tracked.kind), [p for p, v in fields.items() if v == AUTO]
-    ports = {p: kept_auto_port(kind, had, p, auto_ports(tracked.route.name, inventory, p)) for p in paths}
+    ports = {p: kept_auto_port(kind, had, p, tracked.route.name, inventory) for p in paths}
     fields.update({path: port for path, port in ports.items() if port is not None})
     return tuple(path for path, port in ports.items() if port is not None)
 

@@ -14,7 +14,7 @@ from dbc_iac.plan.decide.changes import ChangeSet, not_ignored
 from dbc_iac.plan.decide.deletions import data_loss
 from dbc_iac.plan.decide.diff import initial
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.schedule.goals import keeps_identity
+from dbc_iac.plan.schedule.step_builder import keeps_identity
 
 _NEW = frozenset({Action.CREATE, Action.REPLACE})
 _DELETED = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})

@@ -18,10 +18,9 @@ from dbc_iac.kinds.framework.capabilities import Child, Host, host, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup
-from dbc_iac.kinds.node import auto_ports
+from dbc_iac.kinds.node import AUTO, kept_auto_port
 from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
-from dbc_iac.plan.decide.auto_ports import AUTO, kept_auto_port
 from dbc_iac.plan.observe.state_recovery import recover_state
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, tracked_object
 
@@ -141,13 +140,16 @@ def _takes_ports(tracked: TrackedObject, context: PlanContext, observation: Obse
     if tracked.resource is None or not isinstance(kind, Host) or tracked.resource.external:
         return False
     desired = kind.desired(tracked.resource, context.inventory)
+    if power_of(kind, observation.values) == "off" and power_of(kind, desired) != "off":
+        return True
     applied = tracked.binding.applied if tracked.binding is not None else {}
-    ports = {p: v for p, v in desired.items() if p in kind.port_fields}
-    ranges = {p: auto_ports(tracked.route.name, context.inventory, p) for p in ports}
-    had = {p: kept_auto_port(kind, applied, p, ranges[p]) if v == AUTO else applied.get(p) for p, v in ports.items()}
-    is_off = power_of(kind, observation.values) == "off"
-    started = is_off and power_of(kind, desired) != "off"
-    return started or any(had[p] is None or v not in (AUTO, had[p]) for p, v in ports.items())
+    for path in kind.port_fields & desired.keys():
+        had, wanted = applied.get(path), desired[path]
+        if wanted == AUTO:
+            had = wanted = kept_auto_port(kind, applied, path, tracked.route.name, context.inventory)
+        if had is None or wanted != had:
+            return True
+    return False
 
 
 def managed(tracked_objects: Mapping[str, TrackedObject]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.plan.review.plan_comparison import route_changed
-from dbc_iac.plan.review.step_comparison import executable_steps
+from dbc_iac.plan.schedule.steps import executable_steps
 from dbc_iac.state.document import Binding, State
 
 _LOG = logging.getLogger("dbc_iac.plan")

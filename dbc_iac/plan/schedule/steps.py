@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import zip_longest
 
 from msgspec.structs import replace
 
@@ -19,10 +20,17 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.images.files import FileAt
-from dbc_iac.plan.model import Action, Change, StepKind
-from dbc_iac.plan.schedule.goals import Goals, goal_input, goals_of, keeps_identity
+from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.plan.schedule.node_ordering import order_nodes
-from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
+from dbc_iac.plan.schedule.step_builder import (
+    Goals,
+    StepBuilder,
+    goal_input,
+    goals_of,
+    keeps_identity,
+    removal_key,
+    window_key,
+)
 
 _GOING = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
 
@@ -59,6 +67,42 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     except CycleError as error:
         raise _no_order(error.args[1]) from None
     return {k: builders[k] for k in keys}
+
+
+def executable_steps(plan: Plan) -> dict[str, StepBuilder]:
+    """The steps of a plan with their goals, by key.
+
+    A plan has its steps as text: the goals are compiled again, which another version may do in another way. Raises
+    DiagnosticError that names the first step that differs.
+    """
+    builders = compile_steps({c.address: c for c in plan.changes})
+    compiled = [builder.step() for builder in builders.values()]
+    for planned, now in zip_longest(plan.steps, compiled):
+        if planned != now:
+            raise _other_steps(planned, now)
+    return builders
+
+
+def _other_steps(planned: Step | None, now: Step | None) -> DiagnosticError:
+    step = planned or now
+    assert step is not None  # noqa: S101 - one of the two was given
+    return failure(
+        "plan-stale",
+        f"the steps of {step.address} differ from the plan",
+        f"Planned: {_described(planned)}. Now: {_described(now)}. Nothing was sent.",
+        "Run `dbc-iac plan -o FILE` again with this version, and review the new plan.",
+        address=step.address,
+        exit_code=ExitCode.REFUSED,
+    )
+
+
+def _described(step: Step | None) -> str:
+    if step is None:
+        return "no such step"
+    goals = "; ".join(f"{g.address} {g.text} ({g.call}, VM {g.needs})" for g in step.goals) or "no call"
+    window = f", with the VM powered off and left {step.power}" if step.kind is StepKind.WINDOW else ""
+    after = f", after {', '.join(step.after)}" if step.after else ""
+    return f"{step.key}: {goals}{window}{after}"
 
 
 def _no_order(ring: list[str]) -> DiagnosticError:
