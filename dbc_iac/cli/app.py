@@ -13,8 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from dbc_iac.cli.logs import LogHandler, start_logs, stop_logs
-from dbc_iac.cli.resilient_stream import ResilientStream, end_command
-from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime
+from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime, ResilientStream, end_command
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.operations.stack_name import DEFAULT
 from dbc_iac.views.redaction import Redaction

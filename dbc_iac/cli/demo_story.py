@@ -14,8 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dbc_iac.cli.app import App, run_command
-from dbc_iac.cli.resilient_stream import ResilientStream
-from dbc_iac.cli.runtime import CommandRuntime
+from dbc_iac.cli.runtime import CommandRuntime, ResilientStream
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.emulator import Network, load_world
 from dbc_iac.emulator.virtual_clock import close_loop, virtual_loop

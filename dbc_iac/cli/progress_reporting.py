@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -15,12 +17,12 @@ from msgspec.structs import replace
 
 from dbc_iac.apply import Event, Report, Stop
 from dbc_iac.cli.app import App
-from dbc_iac.cli.graceful_stop import stop_on_signal
 from dbc_iac.cli.output_files import write_output
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.outputs import writing
 from dbc_iac.json import Json
 from dbc_iac.operations.apply import Observer
+from dbc_iac.operations.signals import handled
 from dbc_iac.plan import Plan
 from dbc_iac.views.json.events import begin_json, end_json, event_json
 from dbc_iac.views.markdown.apply import report_markdown
@@ -132,6 +134,33 @@ class ProgressReporter(Observer):
 
         machines = {c.address: c.placement.node for c in plan.changes}
         return LiveProgress(runtime.err, screen, now, machines, len(plan.pending))
+
+
+@contextmanager
+def stop_on_signal(tell: Callable[[str], None], stop: Callable[[], None]) -> Iterator[None]:
+    """Within it, the first signal calls `stop`: calls in flight are finished, waits end, open windows are closed, and
+    the state is written. The second exits at once. Needs a running loop; outside the main thread nothing is handled.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [n for n in numbers if n is not signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]  # nohup
+
+    def handle(number: int) -> None:
+        came.append(number)
+        if len(came) == 1:
+            tell("Interrupted: finishing calls in flight. Press Ctrl-C again to exit now.")
+            stop()
+        # The kernel and the shell both send SIGHUP at the end of a terminal: two are no second request.
+        elif task is not None and number != signal.SIGHUP and sum(n != signal.SIGHUP for n in came) > 1:
+            task.cancel()
+
+    with handled(loop, heeded, handle):
+        yield
 
 
 def write_report(app: App, report: Report, file: Path) -> ExitCode:

@@ -1,17 +1,22 @@
-"""The runtime of a command: the runtime of operations, and the standard streams."""
+"""The runtime of a command: the runtime of operations, and standard streams that survive failures.
+
+An apply must finish even when its output cannot be written: a VM powered off for a change would stay off otherwise.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO, TextIO
 
 from msgspec import field
 
-from dbc_iac.cli.resilient_stream import or_null_device
+from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.views.text.lines import PLAIN_TEXT, Screen, escaped_lines
 
@@ -20,6 +25,81 @@ _LOG_COMMAND = re.compile(
     r"^(?P<indent>[^\S\n]*):(?=:[a-z][\w-]*(?: [^\n]*)?::)|#(?=#\[)", re.IGNORECASE | re.MULTILINE
 )
 """Start of a command in a log of GitHub Actions: `::NAME::` at the start of a line, `##[NAME]` anywhere."""
+
+
+class ResilientStream(io.TextIOBase, TextIO):
+    """Writes to another stream until a write fails, and then discards everything, unless `failed` raises.
+
+    Survives a closed pipe, a closed terminal, a full disk, and a limited encoding.
+    """
+
+    def __init__(self, stream: TextIO, failed: Callable[[Exception], None] = lambda error: None) -> None:
+        super().__init__()
+        self._stream = stream
+        self._gone = False
+        self.failed = failed
+
+    def write(self, text: str) -> int:
+        try:
+            if not self._gone:
+                self._stream.write(encodable(text, self._stream.encoding or "utf-8"))
+        except (OSError, ValueError) as error:  # a closed stream raises ValueError
+            self.failed(error)
+            self._gone = True
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            if not self._gone:
+                self._stream.flush()
+        except (OSError, ValueError) as error:
+            self.failed(error)
+            self._gone = True
+
+    @property
+    def buffer(self) -> BinaryIO:  # click writes completions in bytes
+        return self._stream.buffer
+
+    def isatty(self) -> bool:
+        return not self._gone and self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding or "utf-8"
+
+
+def end_command(error: Exception) -> None:
+    """End a command whose result cannot be written: BrokenPipeError if the reader is gone, else DiagnosticError."""
+    if isinstance(error, BrokenPipeError) or not isinstance(error, OSError):
+        raise error
+    summary = f"cannot write standard output ({error.strerror})"
+    remedy = "Redirect it to a disk with free space."
+    raise failure("unwritable-output", summary, remedy=remedy, exit_code=ExitCode.ERROR) from None
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text; characters outside the encoding become `\\uXXXX`, which is valid inside JSON."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(c if _can_encode(encoding, c) else json.dumps(c)[1:-1] for c in text)
+    return text
+
+
+def _can_encode(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def or_null_device(stream: TextIO | None) -> TextIO:
+    """A standard stream; the null device if the process was started without it."""
+    return stream if stream is not None else Path(os.devnull).open("r+", encoding="utf-8")
 
 
 def _columns(stream: TextIO) -> int:

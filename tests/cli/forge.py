@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-DBC_IAC = [sys.executable, "-c", "from dbc_iac.cli import main; main()"]
+DBC_IAC = [sys.executable, "-c", "from dbc_iac.__main__ import main; main()"]
 
 
 ME = "github-actions[bot]"

@@ -16,7 +16,7 @@ from tests.cli.trials import act
 from tests.projects import Emulated, document, project, vm
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
-COMMAND = [sys.executable, "-c", "from dbc_iac.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from dbc_iac.__main__ import main; main()"]
 
 
 class GoneAt(io.StringIO):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-COMMAND = [sys.executable, "-c", "from dbc_iac.cli import main; main()", "demo"]
+COMMAND = [sys.executable, "-c", "from dbc_iac.__main__ import main; main()", "demo"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
