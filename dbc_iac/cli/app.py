@@ -135,14 +135,6 @@ class App(Struct):
         self.runtime.print_err("cannot write standard output any more; the apply continues")
 
 
-class Exit(Exception):  # noqa: N818 - the end of a command, not a fault
-    """Ends a command with an exit code."""
-
-    def __init__(self, code: ExitCode) -> None:
-        super().__init__(str(code))
-        self.code = code
-
-
 def run_command(group: click.Command, arguments: Sequence[str], runtime: CommandRuntime) -> ExitCode:
     """Run one command line. Never raises: every end is an exit code, and a problem is reported once."""
     as_json = not {"--json", "-json"}.isdisjoint(arguments)
@@ -169,21 +161,18 @@ def _code(app: App, group: click.Command, arguments: Sequence[str]) -> ExitCode:
     try:
         if app.runtime.environ.get("DBC_IAC_DEBUG"):
             start_logs(app, "")
-        group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
-    except Exit as end:
-        return end.code
+        # The code of click.exceptions.Exit; None of a command without one.
+        code = group.main(args=list(arguments), prog_name="dbc-iac", standalone_mode=False, obj=app)
+        return ExitCode(code or 0)
     except DiagnosticError as error:
         app.report(error.diagnostics)
         return error.exit_code
-    except click.exceptions.Exit as end:
-        return ExitCode(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         app.runtime.print_err(error.format_message())
         return ExitCode.CONFIGURATION
     except click.ClickException as error:
         app.report([_usage(error)])
         return ExitCode.CONFIGURATION
-    return ExitCode.OK
 
 
 def _usage(error: click.ClickException) -> Diagnostic:

@@ -8,7 +8,7 @@ from enum import Enum, auto
 import click
 
 from dbc_iac.address import Address
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan import Plan
@@ -60,7 +60,7 @@ def _ask(app: App, plan: Plan) -> None:
     answer = click.prompt(text, default="", show_default=False, prompt_suffix=" ")
     if answer.strip() != expected:
         app.note("Nothing was changed: the plan was not approved.")
-        raise Exit(ExitCode.REFUSED)
+        raise click.exceptions.Exit(ExitCode.REFUSED)
 
 
 def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
@@ -68,7 +68,7 @@ def confirm(app: App, question: str, remedy: str = "Use --yes.") -> None:
     _require_terminal(app, remedy)
     if not click.confirm(escaped(app.redaction(question))):
         app.note("Nothing was changed: it was not approved.")
-        raise Exit(ExitCode.REFUSED)
+        raise click.exceptions.Exit(ExitCode.REFUSED)
 
 
 def _require_terminal(app: App, remedy: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,13 +100,3 @@ GLOBAL_OPTIONS = (
         help="Log decisions to standard error; -vv: requests to nodes, too.",
     ),
 )  # fmt: skip
-
-
-def add_global_options(command: click.Command) -> None:
-    """Let a command accept the global options, hidden, as far as its own options leave their names free."""
-    taken = {name for parameter in command.params for name in (*parameter.opts, parameter.name)}
-    for option in GLOBAL_OPTIONS:
-        if taken.isdisjoint((*option.opts, option.name)):
-            hidden = copy.copy(option)
-            hidden.hidden = True
-            command.params.append(hidden)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
@@ -47,9 +47,9 @@ def test_only_the_expected_word_approves(
     if approved:
         require_approval(app, of, Approval.NONE)
     else:
-        with pytest.raises(Exit) as end:
+        with pytest.raises(click.exceptions.Exit) as end:
             require_approval(app, of, Approval.NONE)
-        assert end.value.code is ExitCode.REFUSED
+        assert end.value.exit_code is ExitCode.REFUSED
         assert err.getvalue() == "Nothing was changed: the plan was not approved.\n"
     assert asked[0].startswith("Plan: ")
     assert f"project {of.project}" in asked[0].lower()

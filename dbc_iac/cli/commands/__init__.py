@@ -1,14 +1,23 @@
-"""The `dbc-iac` command: the global options, and a module for each command."""
+"""The `dbc-iac` command: the global options, and a module for each command.
+
+A module is imported when its command is used, so that the others start fast. Every command gets examples, the global
+options, and the names that users of other tools know.
+"""
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 
 import click
 from click.core import ParameterSource
 
 from dbc_iac import __version__
 from dbc_iac.cli.app import App
+from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.cli.global_options import GLOBAL_OPTIONS
-from dbc_iac.cli.lazy import LazyGroup, epilog
+from dbc_iac.cli.habits import familiar, known_options, unknown_command
 from dbc_iac.cli.logs import start_logs
 
 OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
@@ -23,6 +32,79 @@ _MODULES = {
     **{name: f"dbc_iac.cli.commands.{name.replace('-', '_')}" for name in _COMMANDS},
     "import": "dbc_iac.cli.commands.import_",
 }
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are in separate modules. `path`: the words of the group, such as `state`."""
+
+    def __init__(self, *, modules: Mapping[str, str], path: str = "", **settings: object) -> None:
+        super().__init__(**settings)  # type: ignore[arg-type]
+        self._modules = modules
+        self._path = path
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The `command` of the module of that name."""
+        if cmd_name not in self._modules:
+            return None
+        found: click.Command = import_module(self._modules[cmd_name]).command
+        if found.epilog is None:
+            _complete(found, f"{self._path} {cmd_name}".strip())
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = next((n for n, word in enumerate(args) if word in self._modules), len(args))
+        return super().parse_args(ctx, [*familiar(self._path, known_options(self), args[:own]), *args[own:]])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not self._path and args[0] in {"help", "version"}:
+            args = ["--version"] if args[0] == "version" else [*args[1:], "--help"]
+            if args[0].startswith("-"):
+                self.parse_args(ctx, args)  # prints, and ends the command
+        if args[0] not in self._modules and not ctx.resilient_parsing:
+            raise unknown_command(self._path, args, self._modules)
+        name, command, rest = super().resolve_command(ctx, args)
+        inner = command.commands if type(command) is click.Group else None
+        if inner is not None and rest and rest[0] not in inner and rest[0][0] != "-" and not ctx.resilient_parsing:
+            raise unknown_command(str(name), rest, inner)
+        lazy = isinstance(command, LazyGroup)  # reads its arguments itself, with the options of its commands
+        if command is not None and not lazy and not _passes_arguments_on(command, rest):
+            rest = familiar(f"{self._path} {name}".strip(), known_options(command), rest)
+        return name, command, rest
+
+
+def _complete(command: click.Command, path: str) -> None:
+    """Add the examples of a command, and the global options; a group shows one example of each of its commands."""
+    lines = EXAMPLES.get(path, ())
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            _complete(inner, f"{path} {name}")
+        lines = tuple(EXAMPLES[f"{path} {name}"][0] for name in command.list_commands(click.Context(command)))
+    elif not _passes_arguments_on(command):
+        # Hidden, and as far as its own options leave their names free.
+        taken = {name for parameter in command.params for name in (*parameter.opts, parameter.name)}
+        for option in GLOBAL_OPTIONS:
+            if taken.isdisjoint((*option.opts, option.name)):
+                command.params.append(hidden := copy.copy(option))
+                hidden.hidden = True
+    command.epilog = epilog(lines)
+
+
+def _passes_arguments_on(command: click.Command, typed: Sequence[str] = ()) -> bool:
+    """Whether a command, or the typed one of a group, gives its arguments to another program."""
+    if isinstance(command, click.Group):
+        inner = command.commands.get(typed[0]) if typed else None
+        return inner is not None and _passes_arguments_on(inner)
+    return any(parameter.type is click.UNPROCESSED for parameter in command.params)
+
+
+def epilog(lines: Iterable[str]) -> str:
+    """Examples in click's notation for text that is not wrapped."""
+    return "\n".join(("\b", "Examples:", *(f"  dbc-iac {line}" for line in lines)))
 
 
 @click.group(

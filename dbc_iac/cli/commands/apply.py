@@ -1,21 +1,32 @@
-"""`apply`: plan and apply, or apply a reviewed plan."""
+"""`apply`: plan and apply, or apply a reviewed plan. `destroy` shares the approval, the apply and the report."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 
+from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.cli.app import App
-from dbc_iac.cli.apply_flow import confirm_and_apply
-from dbc_iac.cli.approval import Approval
+from dbc_iac.cli.approval import Approval, require_approval
 from dbc_iac.cli.options import FILE, ApplyArguments, PlanOutput, apply_options, yes_option
 from dbc_iac.cli.output_files import check_outputs
+from dbc_iac.cli.plan_output import report_diagnostics, write_outputs
+from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
 from dbc_iac.cli.selection import planning_options
-from dbc_iac.diagnostics import failure
+from dbc_iac.diagnostics import ExitCode, failure
+from dbc_iac.operations.apply import apply_plan, close_pending
+from dbc_iac.operations.outputs import evaluate_outputs, resource_values
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
-from dbc_iac.plan import PlanOptions
+from dbc_iac.operations.secrets import require_secrets
+from dbc_iac.plan import Action, PlanOptions
+from dbc_iac.views.disruption import disruptions
+from dbc_iac.views.text.apply import report_json, report_lines
+from dbc_iac.views.text.lines import Line, Tone
+from dbc_iac.views.text.outputs import outputs_text
+from dbc_iac.views.text.plan import plan_lines, scope, summary
 
 
 @click.command("apply")
@@ -64,3 +75,65 @@ def _reviewed(project: Project, file: Path | None, expected: Path | None) -> Pla
         return plan_as_expected(project, expected)
     assert file is not None  # noqa: S101 - one of them is given
     return plan_from_file(project, file)
+
+
+def confirm_and_apply(
+    app: App,
+    project: Project,
+    to_apply: PlanToApply,
+    given: Approval,
+    output: PlanOutput,
+    arguments: ApplyArguments,
+    *,
+    reviewed: bool = False,
+) -> NoReturn:
+    """Apply a plan with approval; the state is locked. Always raises: Exit with the code, or DiagnosticError.
+
+    `reviewed`: the plan has been shown when it was made, and only its summary is printed.
+    """
+    plan = to_apply.plan
+    reporter = ProgressReporter.of(app, arguments.events)
+    if plan.diagnostics:
+        report_diagnostics(app, plan)
+    if any(output.files.values()):
+        write_outputs(app, plan, output)
+    if reviewed and not app.json:
+        app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan, disruptions(plan)), Tone.ASIDE), Line()], None)
+    elif not app.json:
+        app.show_lines(plan_lines(plan, output.detail, reported=True), None)
+    if plan.errors:
+        if not app.json:
+            app.note("Nothing was changed: the plan was refused.")
+        raise click.exceptions.Exit(plan.exit_code)
+    shown = plan.to_json() if app.json else None
+    if plan.empty:
+        close_pending(project, to_apply)
+        nothing = Report(unknown=tuple(c.address for c in plan.changes if c.action is Action.UNKNOWN))
+        written = write_report(app, nothing, arguments.report) if arguments.report else ExitCode.OK
+        if app.json:
+            app.show("", {"plan": shown, "report": None})
+        raise click.exceptions.Exit(max(plan.exit_code, written))
+    require_secrets(plan, project.inventory, project.resolver, programs=False)  # before an answer is asked for
+    require_approval(app, plan, given)
+    options = ApplyOptions(arguments.wait_timeout, not arguments.no_wait, arguments.settle)
+    report = app.redaction(apply_plan(project, to_apply, options, reporter))
+    reporter.end(report)
+    app.report(d for d in report.diagnostics if d not in plan.diagnostics)
+    written = write_report(app, report, arguments.report) if arguments.report else ExitCode.OK
+    evaluated = project.loaded.project.outputs and not plan.destroy and report.exit_code is ExitCode.OK
+    outputs = _outputs(app, project) if evaluated else {}
+    ended = [*report_lines(report, reported=True)]
+    if outputs:
+        ended += [Line(), Line("Outputs:", Tone.HEAD), *map(Line, outputs_text(outputs).splitlines())]
+    value = {"plan": shown, "report": report_json(report)} if app.json else {}
+    app.show_lines(ended, {**value, "outputs": outputs} if outputs else value)
+    raise click.exceptions.Exit(max(report.exit_code, written))
+
+
+def _outputs(app: App, project: Project) -> dict[str, Any]:
+    """The values of the project's outputs after an apply; those that cannot be evaluated are reported as warnings."""
+    templates = project.loaded.project.outputs
+    resources = resource_values(project, templates.values())
+    values, problems = evaluate_outputs(project, templates, resources)
+    app.report(problems)
+    return {name: value for name, value in values.items() if value is not None}

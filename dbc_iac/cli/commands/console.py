@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.cli.runtime import standard_input
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
@@ -40,7 +40,7 @@ def command(app: App, /, expression: str | None) -> None:
         else:
             app.show(value_text(value), value)
     if failed and not app.runtime.terminal:
-        raise Exit(ExitCode.CONFIGURATION)
+        raise click.exceptions.Exit(ExitCode.CONFIGURATION)
 
 
 def _typed(app: App) -> Iterator[str]:

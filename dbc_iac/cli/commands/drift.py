@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.operations.drift import find_drift
@@ -20,4 +20,4 @@ def command(app: App) -> None:
     app.report(report.diagnostics)
     app.show(drift_text(report), report.to_json())
     if report.exit_code is not ExitCode.OK:
-        raise Exit(report.exit_code)
+        raise click.exceptions.Exit(report.exit_code)

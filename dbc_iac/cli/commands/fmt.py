@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.reading import real_path
@@ -38,9 +38,9 @@ def command(app: App, /, files: tuple[Path, ...], check: bool, of_projects: bool
         text = "".join(_lines(changed, check=check, diff=diff))
         app.show(text or "All files are formatted.", {"changed": list(changed)})
     if problems.error_count:
-        raise Exit(ExitCode.CONFIGURATION)
+        raise click.exceptions.Exit(ExitCode.CONFIGURATION)
     if check and changed:
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 def _of_project(app: App) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.operations.imports import find_orphans
@@ -23,4 +23,4 @@ def command(app: App) -> None:
     ]
     app.show(findings_text(findings), {"found": rows, "unread": dict(findings.unread)})
     if findings.unread:
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import Severity
 from dbc_iac.operations.outputs import evaluate_outputs, output_templates, resource_values
@@ -44,7 +44,7 @@ def command(app: App, /, name: str | None, ssh_config: bool) -> None:
         _show_values(app, values, name)
     app.report(problems)
     if codes := [d.exit_code for d in problems if d.severity is Severity.ERROR]:
-        raise Exit(max(codes))
+        raise click.exceptions.Exit(max(codes))
 
 
 def _show(app: App, lines: list[str], value: Any, nothing: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, PlanOutput
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import failure_shown, report_diagnostics, show_plan
@@ -72,8 +72,8 @@ def command(
         write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
     show_plan(app, plan, output, reported=True)
     if plan.exit_code is not ExitCode.OK:
-        raise Exit(plan.exit_code)
+        raise click.exceptions.Exit(plan.exit_code)
     if file is not None and not app.json:
         app.show(f"\nSaved the plan to {file}. Apply it with: {app.command_line('apply', str(file))}", None)
     if detailed_exitcode and not plan.empty:
-        raise Exit(ExitCode.CHANGES_PENDING)
+        raise click.exceptions.Exit(ExitCode.CHANGES_PENDING)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.controller.fleet import fleet_schema
 from dbc_iac.diagnostics import ExitCode
@@ -42,4 +42,4 @@ def command(app: App, /, output: Path, check: bool) -> None:
     verb = "differs" if check else "wrote"
     app.show("\n".join(f"{verb} {p}" for p in stale) or "All schemas are up to date.", stale)
     if check and stale:
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.operations.discovery import project_directories
@@ -25,7 +25,7 @@ def command(app: App, /, files: tuple[Path, ...]) -> None:
     problems = [d for _, found in checked for d in found]
     app.report(problems)
     if errors := [d.exit_code for d in problems if d.severity is Severity.ERROR]:
-        raise Exit(max(errors))
+        raise click.exceptions.Exit(max(errors))
     count = sum(number for number, _ in checked)
     text = f"The configuration is valid: {count} resource{'' if count == 1 else 's'}."
     app.show(text if checked else "No project contains these files.", {"valid": True, "documents": count})

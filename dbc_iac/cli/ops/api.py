@@ -15,7 +15,7 @@ from dbc_iac.api.endpoints.endpoint import Asks
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
 from dbc_iac.api.raw_request import CREDENTIALS, RawReply, asks_of, class_of, exchange
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, where_options
@@ -157,7 +157,7 @@ def _show(app: App, reply: RawReply, call_class: CallClass, *, reveal: bool) -> 
             exit_code=ExitCode.ERROR if call_class is CallClass.READ else ExitCode.PARTIAL,
         )
     if isinstance(outcome, Refused):
-        raise Exit(ExitCode.AUTHORISATION if outcome.authority else ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.AUTHORISATION if outcome.authority else ExitCode.ERROR)
 
 
 # On the text: JSON of nodes is sometimes broken, and passwords hold neither quotes nor backslashes.

@@ -11,7 +11,7 @@ from dbc_iac.api.endpoints import networks
 from dbc_iac.api.endpoints.networks import LIST_CAP
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.responses import LanView
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions
@@ -53,7 +53,7 @@ def list_networks(app: App, /, node: str) -> None:
     header = ("NAME", "RANGE", "DOCUMENT", "MEMBERS", "NODE", "OWNER")
     app.show(table(header, lines) if lines else _NONE[unread], rows)
     if unread:
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 _NONE = {False: "There is no LAN.", True: "There is no LAN on the nodes that could be read."}

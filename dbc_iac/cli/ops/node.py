@@ -12,7 +12,7 @@ from dbc_iac.api.endpoints import bare_metal, images, nodes
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.requests import MonitorServers
 from dbc_iac.api.responses import NodeHardware, NodeListing, RentOrder
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
@@ -56,7 +56,7 @@ def list_nodes(app: App, everyone: bool) -> None:
     header = ("NAME", "VERSION", "GPUS FREE", "CORES", "MEMORY FREE", "DISK FREE", "ORDER", "RENTAL ENDS", "ID")
     app.show(table(header, map(_columns, rows)) if rows else "There is no Node.", rows)
     if any("unreadable" in row for row in rows):
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 async def _chain_head(console: Console) -> ChainHead | None:
@@ -189,7 +189,7 @@ def clients(app: App) -> None:
     header = ("NAME", "VERSION", "GPU NODES", "SERVERS", "PEERS", "IMAGE SERVERS")
     app.show(table(header, [tuple(row.get(k) for k in _CLIENT) for row in rows]), rows)
     if any("unreadable" in row for row in rows):
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 _CLIENT = ("name", "version", "gpuNodes", "servers", "peers", "imageServers")

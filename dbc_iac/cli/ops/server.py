@@ -13,7 +13,7 @@ from dbc_iac.api.endpoints.instances import BootDevice
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.responses import ServerView
 from dbc_iac.api.storage_responses import InstanceView
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_power
@@ -58,7 +58,7 @@ def list_servers(app: App, /, manager: str) -> None:
     header = ("DOCUMENT", "UUID", "IP", "BMC", "DESCRIPTION", "MANAGER", "NODE ID")
     app.show(table(header, lines) if lines else _NONE[unread], rows)
     if unread:
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 _NONE = {False: "There is no server.", True: "There is no server of the managers that could be read."}

@@ -16,7 +16,7 @@ from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.api.requests import SetPassword
 from dbc_iac.api.responses import VmDetails, without_passwords
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_password, warn_of_power
@@ -65,7 +65,7 @@ def list_vms(app: App, /, node: str, identity: str, order: str) -> None:
     lines = [tuple(row.get(k) or "-" for k in columns) for row in rows]
     app.show(table([c.upper() for c in columns], lines) if rows else "There is no VM.", rows)
     if any("unreadable" in row for row in rows):
-        raise Exit(ExitCode.ERROR)
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:

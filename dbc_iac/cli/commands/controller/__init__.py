@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbc_iac.cli.lazy import LazyGroup
+from dbc_iac.cli.commands import LazyGroup
 
 _COMMANDS = (
     "approve", "history", "logs", "reconcile", "reject", "resume", "run", "status", "suspend", "validate",

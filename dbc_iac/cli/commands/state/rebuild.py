@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dbc_iac.cli.app import App, Exit
+from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import asking
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
@@ -36,4 +36,4 @@ def command(app: App, mapped: tuple[str, ...], new: tuple[str, ...], yes: bool) 
 
     rebuilt = rebuild_state(app.project(), answers, frozenset(new), show, asking(app, yes))
     if rebuilt.open_questions:
-        raise Exit(ExitCode.CHANGES_PENDING)
+        raise click.exceptions.Exit(ExitCode.CHANGES_PENDING)
