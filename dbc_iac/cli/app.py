@@ -74,10 +74,17 @@ class App(Struct):
 
     def load_files(self) -> LoadedProject:
         """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
-        from dbc_iac.operations.project import load_files
+        from dbc_iac.kinds import models
+        from dbc_iac.manifest.load import load_project
 
-        return load_files(
-            self.directory, self.environment, self.variables, self.variable_files, self.runtime.environ, self.sources
+        return load_project(
+            self.directory,
+            environment=self.environment,
+            variables=self.variables,
+            variable_files=self.variable_files,
+            environ=self.runtime.environ,
+            models=models(),
+            sources=self.sources,
         )
 
     def at(self, directory: Path) -> App:

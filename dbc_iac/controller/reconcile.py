@@ -16,7 +16,7 @@ from dbc_iac.controller.records import Outcome, Phase
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.kinds import kind_of
 from dbc_iac.operations.apply import Observer, apply_plan, close_pending
-from dbc_iac.operations.plan import PlanToApply, plan_now, plan_project
+from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.reviewed_plans import continue_plan
 from dbc_iac.plan import Action, Change, Plan, PlanOptions
@@ -121,7 +121,7 @@ def reconcile(project: Project, policy: Policy, observer: Observer, stopped: Cal
 
 def _observed(project: Project, policy: Policy) -> RunEnd:
     """Plan; change nothing."""
-    plan = plan_project(project, PlanOptions())
+    plan = plan_now(project, PlanOptions()).plan
     if problems := _errors(plan):
         return failed(*problems, plan=plan)
     if not plan.pending:

@@ -9,9 +9,10 @@ from msgspec import convert
 
 from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.kind import kind_of
+from dbc_iac.kinds.framework.kind import kind_of, models
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest.header import NAME
+from dbc_iac.state.document import Binding
 
 _TARGET = re.compile(r"[0-9a-f]{64}")
 
@@ -19,11 +20,6 @@ _TARGET = re.compile(r"[0-9a-f]{64}")
 def unusable_address(address: str, kind: str) -> bool:
     """Whether no resource of the kind can have the address. Addresses are passed to other programs, such as ssh."""
     return re.fullmatch(rf"{kind}/{NAME.pattern}(\.{NAME.pattern})?(~[0-9]{{1,19}})?", address) is None
-
-
-def unusable_id(identity: str, kind: str) -> bool:
-    """Whether no call can name an object of the kind by this id."""
-    return kind_of(kind).ids_in_paths and re.fullmatch(SEGMENT, identity) is None
 
 
 def unusable_route(value: Mapping[str, Json]) -> bool:
@@ -45,3 +41,18 @@ def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
                 if not (field.text and isinstance(values[field.path], str)):
                     return field.path
     return ""
+
+
+def unusable_part(address: str, binding: Binding) -> str:
+    """First part of a binding that no apply can have written; empty if there is none."""
+    if binding.kind not in models():
+        return "kind"
+    if address != binding.address or unusable_address(address, binding.kind):
+        return "address"
+    # No call can name an object by an unusable id.
+    if kind_of(binding.kind).ids_in_paths and re.fullmatch(SEGMENT, binding.id) is None:
+        return "id"
+    if unusable_route(binding.route):
+        return "route"
+    path = unfit_field(binding.kind, binding.applied)
+    return f"applied.{path}" if path else ""

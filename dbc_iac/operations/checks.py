@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,10 +15,9 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Locator, Seve
 from dbc_iac.kinds import Inventory, kind_of
 from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.origins import merge_instances
-from dbc_iac.manifest.project import ClientSpec
+from dbc_iac.manifest.project import ClientSpec, StateSpec
 from dbc_iac.manifest.templates import template_problem
 from dbc_iac.operations.errored_state import pending_errored_state
-from dbc_iac.operations.pipelines import ephemeral_state
 from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere, new_stack
@@ -143,6 +143,22 @@ def other_environment(state: State, now: str) -> Iterator[Diagnostic]:
 
 def _named(environment: str) -> str:
     return f"with -e {environment}" if environment else "without -e"
+
+
+def ephemeral_state(state: StateSpec, environ: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """A warning if a CI job keeps the state in its checkout: the next job would start without it.
+
+    An absolute path is a choice, for a runner that keeps its disk.
+    """
+    ci = any(environ.get(name, "").lower() not in {"", "0", "false"} for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI"))
+    if ci and state.backend == "local" and not PurePath(state.path).is_absolute():
+        yield Diagnostic(
+            "state-local-in-ci",
+            Severity.WARNING,
+            f"the state in {state.path} is lost when this CI job ends",
+            "The next job would not know the created objects, and drift would find nothing.",
+            "Set `state` in dbc-iac.yaml to a remote backend (docs/state.md).",
+        )
 
 
 def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Diagnostic] = ()) -> Plan:

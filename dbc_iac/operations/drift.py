@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from dbc_iac.operations.pipelines import ephemeral_state
+from dbc_iac.operations.checks import ephemeral_state
 from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.plan.review import drift
 from dbc_iac.plan.review.drift import DriftReport

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec import Struct, field
+
 from dbc_iac.address import Address
 from dbc_iac.api.auth.credentials import (
     CollectedSignature,
@@ -39,20 +41,18 @@ _MAX_BYTES = MIB
 _LOG = logging.getLogger("dbc_iac.api")
 
 
-class Identities:
-    """Credentials by the name of their identity; each is made once."""
+class Identities(Struct):
+    """The credentials of a project by the name of their identity; each is made once. `base`: its directory."""
 
-    def __init__(
-        self, loaded: LoadedProject, inventory: Inventory, resolver: SecretResolver, runtime: Runtime, base: Path
-    ) -> None:
-        self._where = loaded.place
-        self._project = loaded.project
-        self._inventory = inventory
-        self._resolver = resolver
-        self._runtime = runtime
-        self._base = base
-        self._made: dict[str, Credentials] = {}
-        self._preparing: dict[tuple[str, str], asyncio.Task[object]] = {}
+    __repr__ = object.__repr__  # it holds credentials
+
+    loaded: LoadedProject
+    inventory: Inventory
+    resolver: SecretResolver
+    runtime: Runtime
+    base: Path
+    _made: dict[str, Credentials] = field(default_factory=dict)
+    _preparing: dict[tuple[str, str], asyncio.Task[object]] = field(default_factory=dict)
 
     def connections(self, *, offline: bool = False) -> Connections:
         """New connections to all client nodes, with the sessions that are cached on this machine.
@@ -60,32 +60,42 @@ class Identities:
         `offline`: without client nodes, to plan from the state alone; no secret in their headers is read.
         """
         if not offline:
-            refuse_untrusted(self._runtime.environ, "reach client nodes")
+            refuse_untrusted(self.runtime.environ, "reach client nodes")
         clients = [
             ClientNode(
                 name,
                 spec.url,
-                {k: self._resolver.fitting(v, IN_A_HEADER) for k, v in spec.headers.items()},
+                {k: self.resolver.fitting(v, IN_A_HEADER) for k, v in spec.headers.items()},
                 spec.max_in_flight,
-                self._runtime.transport(name),
+                self.runtime.transport(name),
                 insecure_http=spec.insecure_http,
             )
-            for name, spec in ({} if offline else self._project.clients).items()
+            for name, spec in ({} if offline else self.loaded.project.clients).items()
         ]
-        sessions = SessionStore(cache_directory(self._runtime.environ))
-        return Connections(clients, sessions, self._runtime.uuid, self._report_request, self._runtime.turn)
+        sessions = SessionStore(cache_directory(self.runtime.environ))
+        return Connections(clients, sessions, self.runtime.uuid, self._report_request, self.runtime.turn)
 
     def _report_request(self, event: CallEvent) -> None:
         """Log a request without its body and its answer, which may hold secrets, and pass it on."""
         milliseconds = (event.ended - event.started) * 1000
         arguments = (event.method, event.path, event.target[:8] or "-", event.client, event.outcome, milliseconds)
         _LOG.debug("%s %s target=%s client=%s %s %.0f ms", *arguments)
-        self._runtime.called(event)
+        self.runtime.called(event)
 
     async def connect(self, connections: Connections, route: Route) -> Channel:
-        """The channel to a target. Keys are read in a thread: a program may take seconds to print one."""
-        if route.identity not in self._made:
-            await self._prepare(route.identity, route)
+        """The channel to a target. Keys are read once, in a thread: a program may take seconds to print one.
+
+        Raises DiagnosticError as `channel` does.
+        """
+        name = route.identity
+        if name not in self._made:
+            spec = self.loaded.project.identities.get(name)
+            key = (name, route.name if spec is not None and spec.sessions is not None else "")
+            if key not in self._preparing:
+                task = asyncio.create_task(asyncio.to_thread(self.credentials, name, route))
+                task.add_done_callback(lambda done: (self._preparing.pop(key), done.cancelled() or done.exception()))
+                self._preparing[key] = task
+            await asyncio.shield(self._preparing[key])
         return self.channel(connections, route)
 
     def channel(self, connections: Connections, route: Route) -> Channel:
@@ -96,7 +106,7 @@ class Identities:
                 connections.nodes[route.name] = self._target_as_client(route)
             clients: tuple[str, ...] = (route.name,)
         else:  # the state may name a client node that is gone
-            clients = tuple(c for c in route.clients if c in connections.nodes) or tuple(self._project.clients)
+            clients = tuple(c for c in route.clients if c in connections.nodes) or tuple(self.loaded.project.clients)
         return Channel(connections, route.target, credentials, clients, route.rent_order or None, route.target)
 
     def _target_as_client(self, route: Route) -> ClientNode:
@@ -104,12 +114,12 @@ class Identities:
 
         A URL from the state or a plan file alone could lead signatures to anybody. Raises DiagnosticError.
         """
-        asked = [r.spec for r in self._inventory.resources.values() if getattr(r.spec, "url", None) == route.url]
+        asked = [r.spec for r in self.inventory.resources.values() if getattr(r.spec, "url", None) == route.url]
         insecure = any(getattr(spec, "insecure_http", False) for spec in asked)
         with suppress(ValueError):
-            if self._project.identities[route.identity].type == "nodeKey":
+            if self.loaded.project.identities[route.identity].type == "nodeKey":
                 return ClientNode(
-                    route.name, route.url, transport=self._runtime.transport(route.name), insecure_http=insecure
+                    route.name, route.url, transport=self.runtime.transport(route.name), insecure_http=insecure
                 )
         raise failure(
             "untrusted-route",
@@ -119,22 +129,9 @@ class Identities:
             exit_code=ExitCode.REFUSED,
         )
 
-    async def _prepare(self, name: str, route: Route) -> None:
-        """Make the credentials of an identity for a target, once, without blocking the event loop.
-
-        Raises DiagnosticError as `credentials` does.
-        """
-        spec = self._project.identities.get(name)
-        key = (name, route.name if spec is not None and spec.sessions is not None else "")
-        if key not in self._preparing:
-            task = asyncio.create_task(asyncio.to_thread(self.credentials, name, route))
-            task.add_done_callback(lambda done: (self._preparing.pop(key), done.cancelled() or done.exception()))
-            self._preparing[key] = task
-        await asyncio.shield(self._preparing[key])
-
     def credentials(self, name: str, route: Route) -> Credentials | None:
         """The credentials of an identity for a target. Raises DiagnosticError for a missing or a wrong key."""
-        spec = self._project.identities.get(name)
+        spec = self.loaded.project.identities.get(name)
         if spec is None:
             raise self._problem(name, "not in the project file", "Add it to `identities`.")
         if spec.sessions is not None:
@@ -152,11 +149,11 @@ class Identities:
         pair = sessions.get(node) or sessions.get(route.target)
         if pair is None:
             raise self._problem(name, f"no session for {route.name}", f"Add `{node}: {{id: ..., sign: ...}}` to it.")
-        return SessionCredentials(self._resolver.resolve(pair.id), self._resolver.resolve(pair.sign))
+        return SessionCredentials(self.resolver.resolve(pair.id), self.resolver.resolve(pair.sign))
 
     def _make(self, name: str, spec: IdentitySpec) -> Credentials:
         if spec.node_key is not None:
-            return NodeKeyCredentials(Sr25519Key.from_seed(self._resolver.resolve(spec.node_key)))
+            return NodeKeyCredentials(Sr25519Key.from_seed(self.resolver.resolve(spec.node_key)))
         made: MultisigCredentials | WalletCredentials
         if spec.multisig is not None:
             made = self._multisig(spec.multisig)
@@ -170,23 +167,23 @@ class Identities:
 
     def _key(self, spec: WalletSpec) -> Sr25519Key:
         if spec.seed is not None:
-            return Sr25519Key.from_seed(self._resolver.resolve(spec.seed))
+            return Sr25519Key.from_seed(self.resolver.resolve(spec.seed))
         if spec.mnemonic is not None:
-            return Sr25519Key.from_mnemonic(self._resolver.resolve(spec.mnemonic), spec.path)
+            return Sr25519Key.from_mnemonic(self.resolver.resolve(spec.mnemonic), spec.path)
         assert spec.keystore is not None  # noqa: S101 - exactly one form was given
-        password = self._resolver.resolve(spec.keystore.password)  # first: it is refused to an untrusted project
-        return open_keystore(_text_of(self._base / spec.keystore.file, read_file), password)
+        password = self.resolver.resolve(spec.keystore.password)  # first: it is refused to an untrusted project
+        return open_keystore(_text_of(self.base / spec.keystore.file, read_file), password)
 
     def _multisig(self, spec: MultisigSpec) -> MultisigCredentials:
         collected: list[CollectedSignature] = []
         if spec.signs is not None:
-            file = self._base / spec.signs.file
-            collected = collected_signatures(file, lambda path, most: read_inside(path, self._base, most))
+            file = self.base / spec.signs.file
+            collected = collected_signatures(file, lambda path, most: read_inside(path, self.base, most))
         return MultisigCredentials(spec.wallets, spec.threshold, [self._key(s) for s in spec.signers], collected)
 
     def wallets(self, name: str) -> frozenset[str]:
         """The wallet addresses of an identity; empty if they are not known."""
-        spec = self._project.identities.get(name)
+        spec = self.loaded.project.identities.get(name)
         if spec is None:
             return frozenset()
         if spec.address is not None:
@@ -195,7 +192,7 @@ class Identities:
         return frozenset({made.account}) if isinstance(made, WalletCredentials | MultisigCredentials) else frozenset()
 
     def _problem(self, name: str, summary: str, remedy: str) -> DiagnosticError:
-        place = self._where(f"identities.{name}")
+        place = self.loaded.place(f"identities.{name}")
         told = Diagnostic("identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, source=place)
         return DiagnosticError(told)
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.files.reading import real_path
 from dbc_iac.manifest.project import FILE
 from dbc_iac.operations.pipeline_settings import SIGNING_KEY, PipelineSettings, filled, settings_of, settings_of_new
-
-if TYPE_CHECKING:
-    from dbc_iac.manifest.project import StateSpec
 
 _HERE = Path(__file__).parent / "ci"
 UNKNOWN = "git+https://github.com/OWNER/dbc-iac@COMMIT"
@@ -117,22 +112,6 @@ def pinned(value: Mapping[str, object]) -> str:
     if not isinstance(url, str) or not commit or "@" in url or urlsplit(url).scheme != "https":
         return UNKNOWN
     return f"git+{url}@{commit}"
-
-
-def ephemeral_state(state: StateSpec, environ: Mapping[str, str]) -> Iterator[Diagnostic]:
-    """A warning if a CI job keeps the state in its checkout: the next job would start without it.
-
-    An absolute path is a choice, for a runner that keeps its disk.
-    """
-    ci = any(environ.get(name, "").lower() not in {"", "0", "false"} for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI"))
-    if ci and state.backend == "local" and not PurePath(state.path).is_absolute():
-        yield Diagnostic(
-            "state-local-in-ci",
-            Severity.WARNING,
-            f"the state in {state.path} is lost when this CI job ends",
-            "The next job would not know the created objects, and drift would find nothing.",
-            "Set `state` in dbc-iac.yaml to a remote backend (docs/state.md).",
-        )
 
 
 def action_file() -> Path:

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("dbc_iac.plan")
 
 
-def plan_locked(project: Project, options: PlanOptions | None = None) -> Plan:
-    """Make a plan, holding the state lock meanwhile. Raises DiagnosticError."""
-    with project.locked("plan"):
-        return plan_project(project, options or PlanOptions())
-
-
 class PlanToApply(Struct, frozen=True):
     """A plan that can be applied now, and the state that it starts from.
 
@@ -34,11 +28,6 @@ class PlanToApply(Struct, frozen=True):
     plan: Plan
     state: State
     reviewed: str = ""
-
-
-def plan_project(project: Project, options: PlanOptions) -> Plan:
-    """Make a plan as `plan_now` does."""
-    return plan_now(project, options).plan
 
 
 def plan_now(project: Project, options: PlanOptions) -> PlanToApply:

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
-from dbc_iac.api.channel import Connections
 from dbc_iac.api.secret import SecretText
-from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode
+from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.kinds.recorded import unusable_part
 from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.secrets import SecretResolver, secret_places
 from dbc_iac.operations.backends import backend_of
@@ -28,7 +28,6 @@ from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.operations.secrets import preload_secrets, secrets_of, with_all_missing
 from dbc_iac.operations.stack_name import check_stack_name, stack_of
-from dbc_iac.operations.state_checks import check_bindings
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
@@ -45,28 +44,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LOG = logging.getLogger("dbc_iac.operations")
 _LOCK_RETRY_SECONDS = 5.0
-
-
-def load_files(
-    directory: Path,
-    environment: str,
-    variables: Mapping[str, str],
-    variable_files: tuple[Path, ...],
-    environ: Mapping[str, str],
-    sources: dict[str, str],
-    only_project_file: bool = False,
-) -> LoadedProject:
-    """The files of a project, also with problems in manifests. Raises DiagnosticError for the project file."""
-    return load_project(
-        directory,
-        environment=environment,
-        variables=variables,
-        variable_files=variable_files,
-        environ=environ,
-        models=models(),
-        sources=sources,
-        only_project_file=only_project_file,
-    )
 
 
 class Project(Struct, dict=True):
@@ -108,8 +85,15 @@ class Project(Struct, dict=True):
             check_stack_name(stack)
         directory, runtime = Path(directory), runtime or Runtime()
         sources = {} if sources is None else sources
-        loaded = load_files(
-            directory, environment, variables or {}, variable_files, runtime.environ, sources, only_project_file
+        loaded = load_project(
+            directory,
+            environment=environment,
+            variables=variables or {},
+            variable_files=variable_files,
+            environ=runtime.environ,
+            models=models(),
+            sources=sources,
+            only_project_file=only_project_file,
         )
         stack = stack_of(loaded.project, environment, stack, loaded.place)
         places = secret_places(loaded.project, loaded.place)
@@ -152,9 +136,11 @@ class Project(Struct, dict=True):
 
     def plan(self, options: PlanOptions | None = None) -> Plan:
         """Compare the manifests with the API. Holds the state lock meanwhile. Raises DiagnosticError."""
-        from dbc_iac.operations.plan import plan_locked
+        from dbc_iac.operations.plan import plan_now
+        from dbc_iac.plan import PlanOptions
 
-        return plan_locked(self, options)
+        with self.locked("plan"):
+            return plan_now(self, options or PlanOptions()).plan
 
     def apply(
         self,
@@ -241,7 +227,15 @@ class Project(Struct, dict=True):
         return self._renamed(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
 
     def _renamed(self, state: State) -> State:
-        check_bindings(state, self.store.backend.place)
+        for address, binding in state.bindings.items():
+            if part := unusable_part(address, binding):
+                raise failure(
+                    "state-corrupt",
+                    f"the state has no usable {part} for {address}",
+                    f"State: {self.store.backend.place}. An apply never writes such a value. Nothing was changed.",
+                    "Restore it from an older version or a backup.",
+                    exit_code=ExitCode.ERROR,
+                )
         # Without the manifests, an address that is in the state was perhaps created after the rename.
         moved = [m for m in self.inventory.moves if self.loaded.whole or m[1] not in state.bindings]
         return renamed(state, moved, self.inventory.resources)[0] if moved else state
@@ -256,43 +250,40 @@ class Project(Struct, dict=True):
     def work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State, *, offline: bool = False) -> T:
         """Run a task that reads the API, on this state; `offline`: without client nodes."""
 
-        async def go() -> T:
-            async with self.identities.connections(offline=offline) as connections:
-                return await task(self.context(connections, state))
-
         with self._all_missing_secrets():
-            result: T = self.runtime.run(go())
+            result: T = self.runtime.run(self._work(task, state, offline))
         return result
+
+    async def _work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State, offline: bool) -> T:
+        project = self.loaded.project
+        # Settings that decide where requests go and who signs them; with references to secrets, never with secrets.
+        decisive = {"clients", "image_client", "identities"}
+        spec = project.model_dump(mode="json", by_alias=True, include=decisive)
+        async with self.identities.connections(offline=offline) as connections:
+            context = PlanContext(
+                self.inventory,
+                state,
+                partial(self.identities.connect, connections),
+                self._secret,
+                self.environment,
+                project.identity_types(),
+                project.thresholds.max_removals,
+                frozenset(project.thresholds.refuse),
+                self._moves(state) if self.inventory.moves else (),
+                frozenset(project.removed),
+                self.identities.wallets,
+                {
+                    "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
+                    "identities": canonical_digest(spec["identities"]),
+                },
+                chain_clock(project.chain, self.runtime, self.loaded.where) if project.chain is not None else None,
+            )
+            return await task(context)
 
     @cached_property
     def identities(self) -> Identities:
         """The credentials of requests, and the connections to nodes."""
         return Identities(self.loaded, self.inventory, self.resolver, self.runtime, self.directory)
-
-    def context(self, connections: Connections, state: State) -> PlanContext:
-        """The input of planning."""
-        project = self.loaded.project
-        # Settings that decide where requests go and who signs them; with references to secrets, never with secrets.
-        decisive = {"clients", "image_client", "identities"}
-        spec = project.model_dump(mode="json", by_alias=True, include=decisive)
-        return PlanContext(
-            self.inventory,
-            state,
-            partial(self.identities.connect, connections),
-            self._secret,
-            self.environment,
-            project.identity_types(),
-            project.thresholds.max_removals,
-            frozenset(project.thresholds.refuse),
-            self._moves(state) if self.inventory.moves else (),
-            frozenset(project.removed),
-            self.identities.wallets,
-            {
-                "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
-                "identities": canonical_digest(spec["identities"]),
-            },
-            chain_clock(project.chain, self.runtime, self.loaded.where) if project.chain is not None else None,
-        )
 
     def _secret(self, address: str, path: str) -> SecretText | None:
         """The secret of a field; None if it is not available."""

@@ -8,15 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import convert
 from msgspec.structs import replace
 
 from dbc_iac.apply import ApplyOptions, Event, Report
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure
+from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.apply import Observer, apply_plan, close_pending
 from dbc_iac.operations.checks import check_plan
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.plan_files import plan_to_apply
-from dbc_iac.operations.state_checks import check_identities
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
 from dbc_iac.plan.review.staleness import check_staleness
@@ -87,7 +88,17 @@ def _read(project: Project, file: Path) -> Plan:
 def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     """A reviewed plan, if it is not stale; after an interruption of its own apply, the remainder of that."""
     refuse_errors(reviewed)
-    check_identities(reviewed, project.loaded.project.identities)
+    for change in reviewed.pending:
+        name = convert(change.placement.route, Route).identity
+        if name not in project.loaded.project.identities:
+            raise failure(
+                "plan-stale",
+                f"the plan is stale: unknown identity {name}",
+                f"{change.address} uses it.",
+                "Add the identity to the project file, or run `dbc-iac plan -o FILE` again.",
+                address=change.address,
+                exit_code=ExitCode.REFUSED,
+            )
     state = project.open_state()
     interrupted = project.store.interrupted_plan()
     if reviewed.digest in {interrupted, state.unfinished_plan}:

@@ -99,6 +99,6 @@ def test_a_bug_in_a_command_has_a_traceback_with_debug_only(
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("dbc_iac.cli.commands.plan.plan_project", broken)
+    monkeypatch.setattr("dbc_iac.cli.commands.plan.plan_now", broken)
     result = world(**({"DBC_IAC_DEBUG": "1"} if debug else {})).run("plan")
     assert (result.code, "RuntimeError: broken" in result.err) == (70, debug)

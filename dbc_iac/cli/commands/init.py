@@ -11,7 +11,8 @@ from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.scaffold import SEED, WORLD
-from dbc_iac.operations.pipelines import ephemeral_state, to_do
+from dbc_iac.operations.checks import ephemeral_state
+from dbc_iac.operations.pipelines import to_do
 from dbc_iac.operations.scaffold import write_project
 
 

@@ -14,7 +14,7 @@ from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import failure_shown, report_diagnostics, show_plan
 from dbc_iac.cli.selection import planning_options
 from dbc_iac.diagnostics import ExitCode, failure
-from dbc_iac.operations.plan import plan_project
+from dbc_iac.operations.plan import plan_now
 from dbc_iac.operations.state_copies import use_copy
 from dbc_iac.plan import PlanOptions
 
@@ -60,7 +60,7 @@ def command(
             use_copy(project, copy)
         # Without a refresh nothing is written, and a running apply is not waited for.
         with project.locked("plan", lock_timeout) if refresh else nullcontext():
-            plan = plan_project(project, replace(selection, destroy=destroy, offline=not refresh))
+            plan = plan_now(project, replace(selection, destroy=destroy, offline=not refresh)).plan
     report_diagnostics(app, plan)
     if file is not None and not refresh:
         summary = "cannot write a plan file with --refresh=false"
