@@ -64,26 +64,23 @@ class ProgressReporter(Observer):
 
     progress: Progress
 
-    def __init__(self, app: App, log: EventLog | None = None) -> None:
-        self.app, self.log = app, log
+    log: EventLog | None = None
 
-    @classmethod
-    def of(cls, app: App, events: str | None) -> ProgressReporter:
-        """A reporter for `--events`. Raises DiagnosticError if the file cannot be written.
+    def __init__(self, app: App, events: str | None) -> None:
+        """`events`: the value of `--events`. Raises DiagnosticError if the file cannot be written.
 
         From now on no stream of the command fails: an apply is finished even if nobody can read its output.
         """
+        self.app = app
         app.applying = True
-        if events is None:
-            return cls(app)
         if events == "-":
             if app.json:
                 raise click.UsageError("--events - and --json both use standard output: give --events a FILE")
-            log = EventLog(app.runtime.out, app, owned=False)
+            self.log = EventLog(app.runtime.out, app, owned=False)
             app.runtime = replace(app.runtime, out=app.runtime.err)  # text for people goes there
-            return cls(app, log)
-        with writing():
-            return cls(app, EventLog(Path(events).open("w", encoding="utf-8"), app))
+        elif events is not None:
+            with writing():
+                self.log = EventLog(Path(events).open("w", encoding="utf-8"), app)  # noqa: SIM115 - `end` closes it
 
     def event(self, event: Event) -> None:
         shown = self.app.redaction(event)
@@ -107,7 +104,17 @@ class ProgressReporter(Observer):
             self.log.write(begin_json(plan))
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self.progress = self._made(plan, lambda: loop.time() - began)
+        runtime = self.app.runtime
+        screen = runtime.screen(runtime.err)
+        if self.app.json:
+            self.progress = PlainProgress(lambda text: None)
+        elif screen.columns is None or runtime.environ.get("TERM") == "dumb":
+            self.progress = PlainProgress(runtime.print_err, screen)
+        else:
+            from dbc_iac.views.live import LiveProgress
+
+            machines = {c.address: c.placement.node for c in plan.changes}
+            self.progress = LiveProgress(runtime.err, screen, lambda: loop.time() - began, machines, len(plan.pending))
         with self.progress, stop_on_signal(self.progress.notice, stop.ask):
             reminder = loop.create_task(self._remind(began))
             try:
@@ -122,18 +129,6 @@ class ProgressReporter(Observer):
         while True:
             await asyncio.sleep(REMIND_SECONDS)
             self.progress.remind(loop.time() - began)
-
-    def _made(self, plan: Plan, now: Callable[[], float]) -> Progress:
-        if self.app.json:
-            return PlainProgress(lambda text: None)
-        runtime = self.app.runtime
-        screen = runtime.screen(runtime.err)
-        if screen.columns is None or runtime.environ.get("TERM") == "dumb":
-            return PlainProgress(runtime.print_err, screen)
-        from dbc_iac.views.live import LiveProgress
-
-        machines = {c.address: c.placement.node for c in plan.changes}
-        return LiveProgress(runtime.err, screen, now, machines, len(plan.pending))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ An apply must finish even when its output cannot be written: a VM powered off fo
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -27,6 +28,15 @@ _LOG_COMMAND = re.compile(
 """Start of a command in a log of GitHub Actions: `::NAME::` at the start of a line, `##[NAME]` anywhere."""
 
 
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Characters outside an encoding as `\\uXXXX`, which is valid inside JSON."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - of `encode`
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error("dbc_iac.json", _escape)
+
+
 class ResilientStream(io.TextIOBase, TextIO):
     """Writes to another stream until a write fails, and then discards everything, unless `failed` raises.
 
@@ -42,7 +52,8 @@ class ResilientStream(io.TextIOBase, TextIO):
     def write(self, text: str) -> int:
         try:
             if not self._gone:
-                self._stream.write(encodable(text, self._stream.encoding or "utf-8"))
+                encoding = self._stream.encoding or "utf-8"
+                self._stream.write(text.encode(encoding, "dbc_iac.json").decode(encoding))
         except (OSError, ValueError) as error:  # a closed stream raises ValueError
             self.failed(error)
             self._gone = True
@@ -78,23 +89,6 @@ def end_command(error: Exception) -> None:
     summary = f"cannot write standard output ({error.strerror})"
     remedy = "Redirect it to a disk with free space."
     raise failure("unwritable-output", summary, remedy=remedy, exit_code=ExitCode.ERROR) from None
-
-
-def encodable(text: str, encoding: str) -> str:
-    """The text; characters outside the encoding become `\\uXXXX`, which is valid inside JSON."""
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return "".join(c if _can_encode(encoding, c) else json.dumps(c)[1:-1] for c in text)
-    return text
-
-
-def _can_encode(encoding: str, character: str) -> bool:
-    try:
-        character.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def or_null_device(stream: TextIO | None) -> TextIO:

@@ -26,7 +26,7 @@ from dbc_iac.operations.encryption import keyring_of, sealed
 from dbc_iac.operations.identities import Identities
 from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
-from dbc_iac.operations.secrets import preload_secrets, secrets_of, with_all_missing
+from dbc_iac.operations.secrets import secrets_of, with_all_missing
 from dbc_iac.operations.stack_name import check_stack_name, stack_of
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.moved_blocks import renamed
@@ -102,7 +102,10 @@ class Project(Struct, dict=True):
         if loaded.diagnostics.error_count:
             # The valid part is still checked, unless it may refer to a part that could not be read.
             (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
-        preload_secrets(resolver, places, project.inventory.resources.values())
+        # All output is searched for secrets from now on. A missing one is reported by the operation that needs it.
+        for ref in {*places, *(ref for r in project.inventory.resources.values() for _, ref in secrets_of(r))}:
+            if ref.command is None:
+                resolver.available(ref)
         _LOG.info("loaded %s: %d resources, stack %s", directory, len(project.inventory.resources), stack)
         return project
 

@@ -17,18 +17,6 @@ from dbc_iac.plan import Plan
 from dbc_iac.views.redaction import SHORTEST
 
 
-def preload_secrets(
-    resolver: SecretResolver, of_project: Iterable[SecretRef], resources: Iterable[Resource[Spec]]
-) -> None:
-    """Read the secrets that need no program, so that all output is searched for them from the beginning.
-
-    A missing secret is reported by the operation that needs it.
-    """
-    for ref in {*of_project, *(ref for one in resources for _, ref in secrets_of(one))}:
-        if ref.command is None:
-            resolver.available(ref)
-
-
 def secrets_of(resource: Resource[Spec]) -> Iterator[tuple[str, SecretRef]]:
     """Field and reference of each secret of a resource."""
     for field in kind_of(resource.kind).secret_fields:

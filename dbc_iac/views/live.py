@@ -85,7 +85,7 @@ class LiveProgress:
 
         now = self._now()
         actions = list(self._under_way.texts(now))
-        finished = f"{self._under_way.ended} of {self._total} changes finished"
+        finished = f"{len(self._under_way.ended)} of {self._total} changes finished"
         head = f"Applying ({duration(int(now))}): {finished}, {len(actions)} in progress"
         title = Text(head, style=self._style(Tone.HEAD))
         if self._notice:

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from dbc_iac.apply.report import Event
@@ -45,19 +46,14 @@ def _counted_down(ago: float, rest: re.Match[str]) -> str:
     return f"{max(int(rest[0]) - round(ago), 0)}"
 
 
-class UnderWay:
-    """Actions that have started and not ended, by address: since when, and their last event."""
+class UnderWay(Struct):
+    """Actions that have started and not ended, by address: since when, and their last event. `ended`: addresses that
+    are done, failed or skipped."""
 
-    def __init__(self) -> None:
-        self.since: dict[str, float] = {}
-        self.last: dict[str, Event] = {}
-        self._windows: dict[str, float] = {}
-        self._ended: set[str] = set()
-
-    @property
-    def ended(self) -> int:
-        """Number of addresses that are done, failed or skipped."""
-        return len(self._ended)
+    since: dict[str, float] = field(default_factory=dict)
+    last: dict[str, Event] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    _windows: dict[str, float] = field(default_factory=dict)
 
     def texts(self, at: float) -> Iterator[tuple[str, str]]:
         """Address and text of each action, `at` seconds after the apply began. Thread-safe beside `follow`."""
@@ -72,7 +68,7 @@ class UnderWay:
         """Record an event. Seconds that its action, or its power-off window, has taken; None if none had started."""
         began = self.since.get(event.address)
         if event.kind in {"step-done", "step-failed", "step-waiting", "step-skipped"}:
-            self._ended.add(event.address)
+            self.ended.add(event.address)
         if event.kind in _ENDS:
             self.since.pop(event.address, None)
             self.last.pop(event.address, None)

@@ -92,7 +92,7 @@ def confirm_and_apply(
     `reviewed`: the plan has been shown when it was made, and only its summary is printed.
     """
     plan = to_apply.plan
-    reporter = ProgressReporter.of(app, arguments.events)
+    reporter = ProgressReporter(app, arguments.events)
     if plan.diagnostics:
         report_diagnostics(app, plan)
     if any(output.files.values()):
