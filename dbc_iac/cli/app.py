@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from dbc_iac.cli.logs import LogHandler, start_logs, stop_logs
 from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime, ResilientStream, end_command
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.operations.stack_name import DEFAULT
+from dbc_iac.manifest.header import DEFAULT_STACK
 from dbc_iac.views.redaction import Redaction
 from dbc_iac.views.text.lines import Line, escaped_lines, json_pieces, json_text
 
@@ -96,7 +96,7 @@ class App(Struct):
         given = {
             "-C": self.directory if self.directory != Path() else "",
             "-e": self.environment,
-            "--stack": self.stack if self.stack != DEFAULT else "",
+            "--stack": self.stack if self.stack != DEFAULT_STACK else "",
         }
         options = [part for option, value in given.items() if value for part in (option, str(value))]
         return shlex.join(["dbc-iac", *options, *words])

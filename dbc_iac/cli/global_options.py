@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from dbc_iac.cli.app import App
 from dbc_iac.cli.completions import environments
 from dbc_iac.cli.logs import start_logs
+from dbc_iac.manifest.header import check_stack_name
 from dbc_iac.manifest.trust import as_untrusted
-from dbc_iac.operations.stack_name import check_stack_name
 
 
 def _option(*names: str, apply: Callable[[App, Any], None], **settings: Any) -> click.Option:

@@ -16,9 +16,9 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severi
 from dbc_iac.files.outputs import refuse_link_out, writing
 from dbc_iac.files.reading import real_path
 from dbc_iac.files.writing import check_writable, write_whole
+from dbc_iac.manifest.header import DEFAULT_STACK
 from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.project import FILE
-from dbc_iac.operations.stack_name import DEFAULT
 from dbc_iac.state.backends.local import LocalBackend
 
 _PROJECT_SUFFIXES = {".yaml", ".yml", ".json", ".jsonl", ".lock"}
@@ -85,7 +85,7 @@ class _Protected:
         self._known = loaded is not None
         self._state: LocalBackend | None = None
         if loaded is not None and loaded.project.state.backend == "local":
-            self._state = LocalBackend(app.directory / loaded.project.state.path, app.stack or DEFAULT)
+            self._state = LocalBackend(app.directory / loaded.project.state.path, app.stack or DEFAULT_STACK)
         named = {
             **_of_project(app, loaded),
             **{path: "an input of this command" for path in inputs if path is not None},

@@ -7,12 +7,13 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity
+from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, failure
 from dbc_iac.manifest.source_map import Path, SourceMap
 
 API_VERSION = "dbc-iac/v1"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,41}")
+DEFAULT_STACK = "main"
 NAME_EXPECTED = "expected 1-42 lower-case letters, digits or -"
 FIELDS = ("apiVersion", "kind", "metadata", "spec")
 _METADATA = ("name", "labels")
@@ -22,6 +23,14 @@ _OTHER_TOOLS = {
     "annotations": "Use labels, or a comment.",
 }
 """Remedies of keys of `metadata` that Kubernetes has."""
+
+
+def check_stack_name(name: str) -> None:
+    """Raise DiagnosticError for a name that a stack cannot have: it names files, and is in the marker of each VM."""
+    if not STACK_NAME.fullmatch(name):
+        summary = f"invalid stack name {name[:44]!r}"
+        remedy = "Use --stack with at most 42 letters, digits, _ and -, beginning with a letter or digit."
+        raise failure("stack-name", summary, remedy=remedy)
 
 
 def close_name(text: str) -> str:

@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 from msgspec import Struct, field
 from pydantic import BaseModel
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Locator, Severity, SourceRange
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Locator, Severity, SourceRange, failure
 from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.manifest.expand import Expander, ParsedResource
 from dbc_iac.manifest.globs import matching
-from dbc_iac.manifest.header import FIELDS, check_header, without_anchors
+from dbc_iac.manifest.header import DEFAULT_STACK, FIELDS, check_header, without_anchors
 from dbc_iac.manifest.origins import Variables, merge_instances
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.source_map import SourceLocator, SourceMap
@@ -42,6 +42,28 @@ class LoadedProject(Struct, frozen=True):
     """Source range of a value of the project file, by its dotted path below `spec`."""
     names: Mapping[str, Any] = field(default_factory=dict)
     """Names available to templates: `var`, `env`, `project`."""
+
+    def stack(self, environment: str, given: str | None) -> str:
+        """The stack of a run: that of its environment, or `given`. Raises DiagnosticError for another environment's."""
+        environments = self.project.environments
+        own = environments[environment].stack if environment in environments else None
+        if own is not None and given not in {None, own}:
+            summary = f"environment {environment} has stack {own}, not {given}"
+            raise self._other_environment(environment, summary, "Remove --stack.")
+        stack = own or given or DEFAULT_STACK
+        for name, other in environments.items():
+            if other.stack == stack and name != environment:
+                summary = f"stack {stack} belongs to environment {name}"
+                if own is None:
+                    raise self._other_environment(name, summary, f"Use -e {name}.")
+                summary = f"environments {environment} and {name} share stack {stack}"
+                raise self._other_environment(name, summary, "Give each its own `stack`.")
+        return stack
+
+    def _other_environment(self, name: str, summary: str, remedy: str) -> DiagnosticError:
+        detail = "With the values of another environment, a plan would change or delete its resources."
+        place = self.place(f"environments.{name}.stack")
+        return failure("stack-of-environment", summary, detail, remedy, place)
 
 
 def load_project(

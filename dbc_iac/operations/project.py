@@ -18,6 +18,7 @@ from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.kinds import Inventory, Resource, models
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.recorded import unusable_part
+from dbc_iac.manifest.header import check_stack_name
 from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.secrets import SecretResolver, secret_places
 from dbc_iac.operations.backends import backend_of
@@ -27,7 +28,6 @@ from dbc_iac.operations.identities import Identities
 from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.operations.secrets import secrets_of, with_all_missing
-from dbc_iac.operations.stack_name import check_stack_name, stack_of
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
@@ -95,7 +95,7 @@ class Project(Struct, dict=True):
             sources=sources,
             only_project_file=only_project_file,
         )
-        stack = stack_of(loaded.project, environment, stack, loaded.place)
+        stack = loaded.stack(environment, stack)
         places = secret_places(loaded.project, loaded.place)
         resolver = SecretResolver(runtime.environ, directory, places=places)
         project = cls(directory, environment, stack, runtime, loaded, resolver, Redaction(resolver.known), sources)

@@ -8,8 +8,8 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import FILE, json_option
+from dbc_iac.manifest.header import DEFAULT_STACK
 from dbc_iac.operations.pr_comment import put_comment
-from dbc_iac.operations.stack_name import DEFAULT
 
 
 @click.command("comment")
@@ -23,5 +23,5 @@ def command(app: App, /, file: Path) -> None:
     with the content of FILE. Runs in CI: GitHub Actions needs GITHUB_TOKEN (pull-requests: write), GitLab CI needs
     GITLAB_TOKEN (scope api).
     """
-    done = put_comment(app.directory, app.environment, app.stack or DEFAULT, app.runtime.environ, file)
+    done = put_comment(app.directory, app.environment, app.stack or DEFAULT_STACK, app.runtime.environ, file)
     app.show(f"Comment {done}.", {"comment": done})
