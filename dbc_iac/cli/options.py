@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 from msgspec import Struct
 
-from dbc_iac.views.grouping import Detail
+from dbc_iac.views.wording import Detail
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)

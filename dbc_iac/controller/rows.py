@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from dbc_iac.controller.records import Phase, StackStatus
-from dbc_iac.views.text.wording import duration
+from dbc_iac.views.wording import duration
 
 SHORT_COMMIT = 8
 """Characters of a commit as it is shown."""

@@ -11,7 +11,7 @@ from dbc_iac.manifest.project import ChainSpec
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan.model import Rental
 from dbc_iac.plan.observe.rentals import ChainClock
-from dbc_iac.views.text.rentals import end_text
+from dbc_iac.views.wording import end_text
 
 PORT = "chain"
 """Name of the chain node for `Runtime.transport`."""

@@ -13,7 +13,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCo
 from dbc_iac.plan import Action, Plan
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 from dbc_iac.state.backends.backend import code_of
-from dbc_iac.views.grouping import some
+from dbc_iac.views.wording import some
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project

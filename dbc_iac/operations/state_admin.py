@@ -21,7 +21,7 @@ from dbc_iac.plan.decide.moved_blocks import move_binding
 from dbc_iac.state import Binding, State, Store, owner
 from dbc_iac.state.backends.backend import code_of
 from dbc_iac.state.encryption import EncryptedBackend, Writes
-from dbc_iac.views.grouping import some
+from dbc_iac.views.wording import some
 
 Approve = Callable[[str], None]
 """Asks for approval of a question; raises if it is refused."""

@@ -12,7 +12,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, power_field
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.views.text.wording import count, duration
+from dbc_iac.views.wording import Detail, count, duration, grouped, some
 
 
 class Effect(StrEnum):
@@ -55,12 +55,6 @@ class Disruption(Struct, frozen=True):
 def shown_steps(plan: Plan) -> tuple[Step, ...]:
     """Steps with at least one action, in the order in which they are shown and numbered (from 1)."""
     return tuple(s for s in plan.steps if s.goals)
-
-
-def expected_calls(plan: Plan) -> int:
-    """Expected number of changing API calls: one per action, and two per power-off window."""
-    windows = sum(2 if s.power == "on" else 1 for s in plan.steps if s.kind is StepKind.WINDOW)
-    return windows + sum(len(s.goals) for s in plan.steps)
 
 
 def disruptions(plan: Plan) -> tuple[Disruption, ...]:
@@ -121,6 +115,29 @@ def machines(found: Sequence[Disruption]) -> str:
     """Number of VMs and of servers: `2 VMs and 1 server`; empty for none."""
     vms = sum(isinstance(kind_of(Address(d.address).kind), Host) for d in found)
     return " and ".join(count(n, noun) for n, noun in ((vms, "VM"), (len(found) - vms, "server")) if n)
+
+
+def disruption_texts(found: Sequence[Disruption], detail: Detail) -> Iterator[str]:
+    """Lines of the disruptions; machines with the same disruption share a line."""
+    for members in grouped(found, lambda d: (d.effect, d.seconds, len(d.causes), d.causes[:1]), detail):
+        first = members[0]
+        off = f", off for about {duration(first.seconds)}" if first.seconds else ""
+        why = f" ({', '.join(first.causes)})" if first.causes and len({d.causes for d in members}) == 1 else ""
+        if len(members) == 1:
+            place = f" on {first.node}" if first.node else ""
+            yield f"  {first.address}{place}: {first.effect.value}{off}{why}"
+        else:
+            yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
+            yield f"    {some([d.address for d in members])}"
+    if len(found) > 1 and (whole := whole_length(found)):
+        yield f"  {whole}"
+
+
+def whole_length(found: Sequence[Disruption]) -> str:
+    """Expected time until the last window closes; empty for fewer than two windows."""
+    if sum(bool(d.seconds) for d in found) < 2:
+        return ""
+    return f"One window at a time on each machine, about {duration(length(found))} in total."
 
 
 def length(found: Iterable[Disruption]) -> int:

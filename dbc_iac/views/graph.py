@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Plan
-from dbc_iac.views.text.wording import count
+from dbc_iac.views.wording import count
 
 MAX = 60
 """Number of resources up to which each is drawn; larger graphs are grouped by machine."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 from dbc_iac.apply.report import Event
 from dbc_iac.views.progress import UnderWay, event_line, percent_of
 from dbc_iac.views.text.lines import NARROWEST, Line, Screen, Tone, escaped, fold
-from dbc_iac.views.text.wording import duration
+from dbc_iac.views.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from dbc_iac.apply.report import Event
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Screen, Tone
-from dbc_iac.views.text.wording import duration
+from dbc_iac.views.wording import duration
 
 _TONES = {
     "step-failed": Tone.LOSS,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbc_iac.plan.model import Action, Change, FieldChange, GoalSummary, Identity, Placement, Plan, Step, StepKind
-from dbc_iac.views.grouping import Detail
 from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.text.lines import PLAIN_TEXT
 from dbc_iac.views.text.plan import plan_lines
+from dbc_iac.views.wording import Detail
 
 HOSTILE = "</details></script><img src=x onerror=alert(1)> ``` [click](https://evil) @everyone \x1b[31m\u202e {{ 7*7 }}"
 """Hostile text of a node or a manifest, for terminals, pages and pull requests."""

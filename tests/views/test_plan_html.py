@@ -12,10 +12,10 @@ import pytest
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange, Plan
 from dbc_iac.views.graph import Graph, Vertex, by_machine, dot, mermaid, plan_graph
-from dbc_iac.views.grouping import Detail
 from dbc_iac.views.html.layout import BOX, lay_out
 from dbc_iac.views.html.pages import anchor
 from dbc_iac.views.html.plan import plan_html
+from dbc_iac.views.wording import Detail
 from tests.views.plans import HOSTILE, IMAGE, MEMORY, change, everything, fleet, goal, plan, plan_page, step, window
 
 VOID = {"meta", "input", "br", "path", "rect", "img", "link", "hr"}

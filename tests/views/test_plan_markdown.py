@@ -11,8 +11,8 @@ from markdown_it import MarkdownIt
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
-from dbc_iac.views.grouping import Detail
 from dbc_iac.views.markdown.plan import MAX, plain, plan_markdown
+from dbc_iac.views.wording import Detail
 from tests.views.plans import HOSTILE, MEMORY, change, everything, fleet, plan
 
 PARSER = MarkdownIt("gfm-like", {"linkify": False, "html": True})

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dbc_iac.plan.model import Action, FieldChange
-from dbc_iac.views.grouping import Detail
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.lines import Line, Screen, Tone, fold
 from dbc_iac.views.text.plan import plan_lines
+from dbc_iac.views.wording import Detail
 from tests.views.plans import (
     HOSTILE,
     IMAGE,

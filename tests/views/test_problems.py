@@ -6,11 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
-from dbc_iac.views.grouping import Detail
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.diagnostics import render
 from dbc_iac.views.text.lines import Screen
-from dbc_iac.views.text.wording import count, duration
+from dbc_iac.views.wording import Detail, count, duration
 from tests.views.plans import everything, plan_page, plan_text
 
 DENIED = Diagnostic("policy-denied", Severity.ERROR, "no update in production", address="VirtualMachine/bigger")

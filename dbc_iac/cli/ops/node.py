@@ -26,9 +26,8 @@ from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.plan.decoding import decoded
 from dbc_iac.plan.model import Rental, camel
 from dbc_iac.plan.observe.rentals import ChainHead, order_of, rental_of
-from dbc_iac.views.text.rentals import end_text
 from dbc_iac.views.text.tables import gib, members, object_text, plain_json, table
-from dbc_iac.views.text.wording import count
+from dbc_iac.views.wording import count, end_text
 
 
 @click.group()

@@ -30,7 +30,7 @@ from dbc_iac.views.html.pages import asset, environment, source_hash
 from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.text.lines import escaped
 from dbc_iac.views.text.plan import plan_lines
-from dbc_iac.views.text.wording import count, duration
+from dbc_iac.views.wording import count, duration
 
 if TYPE_CHECKING:
     from dbc_iac.controller.web.app import Web

@@ -8,28 +8,34 @@ from typing import TypeVar
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.views.disruption import Disruption, disruptions, length, machines, powered_off, shown_steps, window_text
+from dbc_iac.views.disruption import (
+    Disruption,
+    disruptions,
+    length,
+    machines,
+    powered_off,
+    shown_steps,
+    whole_length,
+    window_text,
+)
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
-from dbc_iac.views.grouping import Detail, grouped, likeness
 from dbc_iac.views.html.layout import can_lay_out
 from dbc_iac.views.html.pages import anchor, asset, environment, source_hash
-from dbc_iac.views.programs import TITLE, program_texts
-from dbc_iac.views.text.fields import effect, is_long_list, list_difference, step_text, value_text
+from dbc_iac.views.text.fields import EFFECTS, is_long_list, list_difference, named, step_text, value_text
 from dbc_iac.views.text.plan import (
     ORDER,
+    PROGRAMS,
     SIGNS,
     VERBS,
     only_drift,
+    program_texts,
     reason_text,
     scope,
     split_changes,
     summary,
-    whole_length,
 )
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.text.reference_names import named
-from dbc_iac.views.text.rentals import rental_texts
-from dbc_iac.views.text.wording import count, duration
+from dbc_iac.views.wording import Detail, count, duration, grouped, likeness, rental_texts
 
 _FEW = 8
 """Number of resources up to which all are open at first."""
@@ -75,7 +81,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
         counts=[(a.value, plan.count(a)) for a in ORDER if plan.count(a)],
         signs={a.value: s for a, s in SIGNS.items()},
         problems=problems(plan.diagnostics, detail),
-        programs_title=TITLE,
+        programs_title=PROGRAMS,
         programs=[*program_texts(plan)],
         losses=[(c, loss) for c in plan.pending for loss in c.losses],
         disruptions=found,
@@ -199,7 +205,7 @@ def _searched(change: Change) -> str:
 
 
 _FILTERS: Mapping[str, Callable[..., object]] = {
-    "anchor": anchor, "name": _name, "value": value_text, "step": _step, "effect": effect,
+    "anchor": anchor, "name": _name, "value": value_text, "step": _step, "effect": EFFECTS.get,
     "list_difference": list_difference, "text": _searched, "count": count, "duration": duration, "field_path": _path,
     "parts": _parts,
 }  # fmt: skip

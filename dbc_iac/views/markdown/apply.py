@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from dbc_iac.apply.report import Report
 from dbc_iac.views.error_explanations import explained, short_text
-from dbc_iac.views.grouping import some
 from dbc_iac.views.markdown.plan import plain
 from dbc_iac.views.text.apply import counts
+from dbc_iac.views.wording import some
 
 _MAX = 200
 """Entries of one list."""

@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.views.disruption import disruptions, shown_steps
-from dbc_iac.views.grouping import Detail, grouped, likeness
-from dbc_iac.views.programs import TITLE, program_texts
+from dbc_iac.views.disruption import disruption_texts, disruptions, shown_steps
+from dbc_iac.views.text.fields import named
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
+    PROGRAMS,
     SIGNS,
     VERBS,
-    disruption_texts,
     group_lines,
-    losses,
+    program_texts,
     reason_text,
     schedule_lines,
     scope,
@@ -28,9 +27,7 @@ from dbc_iac.views.text.plan import (
     summary,
 )
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.text.reference_names import named
-from dbc_iac.views.text.rentals import rental_texts
-from dbc_iac.views.text.wording import count
+from dbc_iac.views.wording import Detail, count, grouped, likeness, rental_texts
 
 MAX = 65_000
 """Bytes of one part: forges accept comments of 65,536 bytes and more, and other text may surround it."""
@@ -84,9 +81,9 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
     yield f"## {_title(plan)}\n\n**{plain(summary(plan))}** {plain(scope(plan, disrupted))}\n"
     for found in problems(plan.diagnostics, detail):
         yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
-    yield from _alert("CAUTION", "Data loss", losses(plan))
+    yield from _alert("CAUTION", "Data loss", [loss for change in plan.pending for loss in change.losses])
     yield from _alert("WARNING", "Disruption", [t.strip() for t in disruption_texts(disrupted, detail)])
-    yield from _alert("IMPORTANT", TITLE, [*program_texts(plan)])
+    yield from _alert("IMPORTANT", PROGRAMS, [*program_texts(plan)])
     for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         if lines:
             yield f"**{title}**\n\n" + "".join(f"- {line}\n" for line in _listed(lines))

@@ -10,7 +10,7 @@ from dbc_iac.json import Json
 from dbc_iac.plan.model import Action
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone
-from dbc_iac.views.text.wording import duration
+from dbc_iac.views.wording import duration
 
 FORMAT_VERSION = 2
 _DONE = {

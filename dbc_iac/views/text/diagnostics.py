@@ -11,9 +11,9 @@ from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, Severity, SourceRange
 from dbc_iac.views.error_explanations import explained
-from dbc_iac.views.grouping import Detail
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Screen, Tone, escaped
 from dbc_iac.views.text.problems import and_more, shortened
+from dbc_iac.views.wording import Detail
 
 _WIDEST = 120
 """Characters of a source line that are shown; fewer on a narrow terminal."""

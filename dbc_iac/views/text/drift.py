@@ -8,8 +8,7 @@ from dbc_iac.json import Json
 from dbc_iac.plan.review.drift import Drift, DriftReport, is_power
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line
-from dbc_iac.views.text.rentals import TITLE, rental_texts
-from dbc_iac.views.text.wording import count
+from dbc_iac.views.wording import RENTALS, count, rental_texts
 
 _SECRET = "(secret, differs: changed on the node, or behind its reference)"  # noqa: S105 - none
 
@@ -37,7 +36,7 @@ def _lines(report: DriftReport) -> Iterator[str]:
         yield from (f"  ? {address}: {short_text(why)}" for address, why in report.unknown.items())
     if report.rentals:
         yield ""
-        yield f"{TITLE}:"
+        yield f"{RENTALS}:"
         yield from (f"  {text}" for text in rental_texts(report.rentals))
     if report.pending:
         yield ""

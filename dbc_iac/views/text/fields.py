@@ -1,16 +1,18 @@
-"""Lines of a changed field: old and new value, and the effect on the object."""
+"""Lines of a changed field: old and new value, with names of machines in place of ids, and the effect on the object."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from dbc_iac.address import Address
 from dbc_iac.json import Json
-from dbc_iac.plan.model import Action, FieldChange
-from dbc_iac.views.grouping import some
+from dbc_iac.plan.model import Action, Change, FieldChange, Plan
 from dbc_iac.views.text.lines import Line, Tone
+from dbc_iac.views.wording import some
 
 _WIDEST = 100
 """Characters of a list on one line; a longer list has one entry per line."""
@@ -19,7 +21,28 @@ MEMBERS = 12
 _VALUES = 20
 """Differing values of a group without `--full`."""
 _INDENT = " " * 6
-_EFFECTS = {"replace": "forces replacement", "offline": "needs the VM off", "cold-boot": "needs a restart"}
+EFFECTS = {"replace": "forces replacement", "offline": "needs the VM off", "cold-boot": "needs a restart"}
+"""Consequences of a changed field for its object, by its behaviour; none for a change in place."""
+
+
+def named(plan: Plan) -> Plan:
+    """The plan with the names of the machines of its changes in place of their ids of 64 digits."""
+    names: dict[Json, str] = {}
+    for route in (r for c in plan.changes for r in (c.old_placement.route, c.placement.route) if r):
+        names[route.get("target")] = Address(route.get("name")).name
+    changes: list[Change] = []
+    for change in plan.changes:
+        fields = tuple(_named(field, names) for field in change.fields)
+        changes.append(change if fields == change.fields else replace(change, fields=fields))
+    return replace(plan, changes=tuple(changes))
+
+
+def _named(field: FieldChange, names: Mapping[Json, str]) -> FieldChange:
+    """The field itself if it holds no id: copies of all fields would take a kilobyte for each VM."""
+    before, after = (names.get(v) if isinstance(v, str) else None for v in (field.before, field.after))
+    if not before and not after:
+        return field
+    return replace(field, before=before or field.before, after=after or field.after)
 
 
 def value_text(value: Json) -> str:
@@ -48,7 +71,7 @@ def new_field_lines(field: FieldChange) -> Iterator[Line]:
 
 def changed_field_lines(field: FieldChange) -> Iterator[Line]:
     """Lines of a changed field with its effect; of a long list only the removed and added entries, in order."""
-    mark = f"  ({effect(field)})" if field.behaviour in _EFFECTS else ""
+    mark = f"  ({EFFECTS[field.behaviour]})" if field.behaviour in EFFECTS else ""
     if not is_long_list(field):
         yield Line(f"{_INDENT}{field.path}: {step_text(field)}{mark}")
         return
@@ -68,8 +91,8 @@ def common_field_lines(alike: tuple[FieldChange, ...], action: Action, names: Se
     members: dict[str, list[str]] = {}
     for field, name in zip(alike, names, strict=True):
         members.setdefault(value_text(field.after) if action is Action.CREATE else step_text(field), []).append(name)
-    marked = action is not Action.CREATE and first.behaviour in _EFFECTS
-    yield Line(f"{_INDENT}{first.path}:" + (f"  ({effect(first)})" if marked else ""))
+    marked = action is not Action.CREATE and first.behaviour in EFFECTS
+    yield Line(f"{_INDENT}{first.path}:" + (f"  ({EFFECTS[first.behaviour]})" if marked else ""))
     for value, having in list(members.items())[:_VALUES]:
         yield Line(f"{_INDENT}  {some(having, MEMBERS)}: {value}")
     if len(members) > _VALUES:
@@ -79,11 +102,6 @@ def common_field_lines(alike: tuple[FieldChange, ...], action: Action, names: Se
 def step_text(field: FieldChange) -> str:
     """Old and new value on one line."""
     return "(secret, differs)" if field.secret else f"{value_text(field.before)} -> {value_text(field.after)}"
-
-
-def effect(field: FieldChange) -> str:
-    """Consequence of a changed field for its object; empty for a change in place."""
-    return _EFFECTS.get(field.behaviour, "")
 
 
 class ListDifference(Struct, frozen=True):

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds.framework.spec import BeforeOffline
+from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.views.disruption import (
     Disruption,
     Effect,
+    disruption_texts,
     disruptions,
-    expected_calls,
-    length,
     machines,
     powered_off,
     shown_steps,
     window_text,
 )
 from dbc_iac.views.error_explanations import short_text
-from dbc_iac.views.grouping import Detail, grouped, likeness, some
-from dbc_iac.views.programs import TITLE, program_texts
-from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, new_field_lines
+from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, named, new_field_lines
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.text.reference_names import named
-from dbc_iac.views.text.rentals import TITLE as RENTALS
-from dbc_iac.views.text.rentals import rental_texts
-from dbc_iac.views.text.wording import count, duration
+from dbc_iac.views.wording import RENTALS, Detail, count, grouped, likeness, rental_texts, some
 
 SIGNS = {
     Action.CREATE: "+",
@@ -89,7 +86,8 @@ def scope(plan: Plan, found: Iterable[Disruption]) -> str:
     text = f"{', '.join(parts)}."
     if off := [d for d in found if d.effect in _OFF and d.step]:
         text += f" {machines(off)} will be powered off."
-    if calls := expected_calls(plan):
+    windows = sum(2 if s.power == "on" else 1 for s in plan.steps if s.kind is StepKind.WINDOW)
+    if calls := windows + sum(len(s.goals) for s in plan.steps):
         text += f" About {count(calls, 'API call')}."
     return text
 
@@ -104,9 +102,9 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
     if plan.recovery or plan.moves:
         yield from _before(plan, detail)
     before = (
-        ("Data loss:", Tone.LOSS, [f"  ! {loss}" for loss in losses(plan)]),
+        ("Data loss:", Tone.LOSS, [f"  ! {loss}" for change in plan.pending for loss in change.losses]),
         ("Disruption:", Tone.CHANGED, [*disruption_texts(found, detail)]),
-        (f"{TITLE}:", Tone.CHANGED, [f"  {text}" for text in program_texts(plan)]),
+        (f"{PROGRAMS}:", Tone.CHANGED, [f"  {text}" for text in program_texts(plan)]),
     )
     yield from _sections(before, detail)
     for title, changes in split_changes(plan).items():
@@ -166,6 +164,7 @@ def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
 
 
 INTENDED = "Changes"
+PROGRAMS = "Programs and secrets used on this machine"
 DRIFTED = "Drift (changed outside dbc-iac), will be reverted"
 UNREAD = "Could not be read, left unchanged"
 
@@ -191,32 +190,21 @@ def only_drift(change: Change) -> bool:
     return change.action is Action.UPDATE and bool(change.fields) and all(f.drift for f in change.fields)
 
 
-def losses(plan: Plan) -> tuple[str, ...]:
-    """Data losses of a plan, one sentence each."""
-    return tuple(loss for change in plan.pending for loss in change.losses)
-
-
-def disruption_texts(found: Sequence[Disruption], detail: Detail) -> Iterator[str]:
-    """Lines of the disruptions; machines with the same disruption share a line."""
-    for members in grouped(found, lambda d: (d.effect, d.seconds, len(d.causes), d.causes[:1]), detail):
-        first = members[0]
-        off = f", off for about {duration(first.seconds)}" if first.seconds else ""
-        why = f" ({', '.join(first.causes)})" if first.causes and len({d.causes for d in members}) == 1 else ""
-        if len(members) == 1:
-            place = f" on {first.node}" if first.node else ""
-            yield f"  {first.address}{place}: {first.effect.value}{off}{why}"
-        else:
-            yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
-            yield f"    {some([d.address for d in members])}"
-    if len(found) > 1 and (whole := whole_length(found)):
-        yield f"  {whole}"
-
-
-def whole_length(found: Sequence[Disruption]) -> str:
-    """Expected time until the last window closes; empty for fewer than two windows."""
-    if sum(bool(d.seconds) for d in found) < 2:
-        return ""
-    return f"One window at a time on each machine, about {duration(length(found))} in total."
+def program_texts(plan: Plan) -> Iterator[str]:
+    """A line per command and per secret reference, with its resources."""
+    found: dict[str, list[str]] = {}
+    for address, said in plan.hooks.items():
+        hook = BeforeOffline.model_validate(said)
+        failing = ", failure is ignored" if hook.force else ""
+        text = f"beforeOffline: {shlex.join(hook.command)} (timeout {hook.timeout} s{failing})"
+        found.setdefault(text, []).append(address)
+    for change in plan.pending:
+        if change.action is not Action.DELETE:
+            for path, reference in change.secrets.items():
+                ref = SecretRef.model_validate(reference)
+                source = str(ref) if ref.command is None else f"program {shlex.join(ref.command)}"
+                found.setdefault(f"{path}: {source}", []).append(change.address)
+    yield from (f"{text}, for {some(addresses)}" for text, addresses in found.items())
 
 
 def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:

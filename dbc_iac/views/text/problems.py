@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.error_explanations import explained
-from dbc_iac.views.grouping import Detail, grouped, some
+from dbc_iac.views.wording import Detail, grouped, some
 
 _WHOLE = 3
 """Different diagnostics of a group that are printed in full."""
