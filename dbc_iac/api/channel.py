@@ -29,10 +29,10 @@ from dbc_iac.api.auth.credentials import (
 )
 from dbc_iac.api.auth.sessions import SessionStore
 from dbc_iac.api.auth.signable import Nonce, SessionId
-from dbc_iac.api.decode import members, text
 from dbc_iac.api.http import Reply
 from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify
+from dbc_iac.api.responses import read
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.api.wire_types import UnsafeWireValue, check_json
@@ -286,7 +286,7 @@ def session_id_of(reply: Outcome[object], target: str) -> Outcome[SessionId]:
     if not isinstance(reply, Done):
         return reply
     try:
-        return Done(SessionId(SecretText(text(members(reply.value), "session_id"))))
+        return Done(SessionId(SecretText(read(str, reply.value, "session_id"))))
     except ValueError:  # a ShapeError is one, too
         return _local_refusal(bad_session_id(target))
 

@@ -11,6 +11,7 @@ errcode means different things at different layers. So a reply is classified by 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
@@ -104,12 +105,19 @@ class InconclusiveError(ShapeError):
     """A reply that has the right shape and proves nothing, such as an empty listing of an image server."""
 
 
-def decoded(outcome: Outcome[Any], decode: Callable[[object], T]) -> Outcome[T]:
-    """The outcome with its value decoded; a value of an unexpected shape is `Unknown`, never an exception."""
+def decoded(outcome: Outcome[Any], decode: Callable[[object], T], **asked: str) -> Outcome[T]:
+    """The outcome with its value decoded; a value of an unexpected shape is `Unknown`, never an exception.
+
+    `asked`: fields of the value by which it was asked for.
+    """
     if not isinstance(outcome, Done):
         return outcome
     try:
-        return Done(decode(outcome.value))
+        value = decode(outcome.value)
+        for name, wanted in asked.items():
+            if getattr(value, name) != wanted:
+                raise ShapeError(f"it has another {name} than was asked for")
+        return Done(value)
     except InconclusiveError as error:
         return Unknown(str(error), "handled")
     except ShapeError as error:
@@ -185,7 +193,11 @@ def _without_envelope(status: int, content_type: str, body: bytes) -> Outcome[ob
 def _envelope(body: bytes) -> tuple[int, object] | None:
     try:
         # The node passes invalid UTF-8 through; such a byte must not make a whole list unreadable.
-        reply = load_json(body.decode("utf-8", "replace"), constants=False, surrogates=True)
+        text = body.decode("utf-8", "replace")
+        reply = load_json(text, constants=False, surrogates=True)
+        if "\\u" in text:
+            # A stray surrogate has no UTF-8 and would fail wherever it is written.
+            reply = json.loads(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace"))
     except ValueError:
         return None
     if not isinstance(reply, dict) or "message" not in reply:

@@ -1,50 +1,126 @@
-"""The API's replies as frozen values, in the project's units. Pure; no I/O.
+"""The API's replies as frozen values, in the project's units, and the decoder of them. Pure; no I/O.
 
-Sizes are GiB as exact fractions. None means that the node sent no value, or an unexpected one; it is never a
-default. A reply without a required value raises `ShapeError`, which becomes an `Unknown` outcome.
+A class has the fields of an object by their names on the wire, a dot for an object within. One without a default is
+required: a reply without it raises `ShapeError`, which becomes an `Unknown` outcome. Any other is optional, and its
+default means that the node sent no value, or an unexpected one. Sizes are GiB as exact fractions.
 """
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import cache
+from types import GenericAlias, UnionType
+from typing import Any, NewType, TypeVar
 
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct, field
+from msgspec.structs import fields
 
-from dbc_iac.api.decode import (
-    Members,
-    identifier,
-    maybe_number,
-    maybe_secret,
-    maybe_size,
-    maybe_text,
-    members,
-    number,
-    rows,
-    size,
-    text,
-    texts,
-    texts_if_any,
-)
 from dbc_iac.api.outcome import ShapeError
+from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.api.secret import SecretText
+
+T = TypeVar("T")
+Id = NewType("Id", str)
+"""An id for the paths of later calls. Any other text is refused here, not at a later call."""
+
+_SCALARS = {str: "text", Id: "an id", int: "an integer", Fraction: "a size", SecretText: "text"}
+_SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,6}))?([KMGTP])")
+_UNITS = {"K": (1, 1024**2), "M": (1, 1024), "G": (1, 1), "T": (1024, 1), "P": (1024**2, 1)}
+"""Numerator and denominator of a unit in GiB."""
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_SEGMENT = re.compile(SEGMENT)
+
+
+def read(kind: type[T], reply: object, at: str = "") -> T:
+    """A reply, or its member `at`, as text, number, object or `tuple[object, ...]`. Raises ShapeError."""
+    if at:
+        if not isinstance(reply, dict):
+            raise ShapeError("reply is not an object")
+        reply = reply.get(at)
+    found: T = _value(kind, reply, at or "reply")
+    return found
+
+
+def _value(kind: Any, value: object, what: str) -> Any:
+    if kind in _SCALARS:
+        return _scalar(kind, value, what)
+    if type(kind) is GenericAlias:
+        if not isinstance(value, list):
+            raise ShapeError(f"{what} is not an array")
+        of, name = kind.__args__[0], f"an item of {what}"
+        return tuple([_value(of, item, name) for item in value])
+    if not isinstance(value, dict):
+        raise ShapeError(f"{what} is not an object")
+    found = []
+    for within, key, of, default in _fields(kind):
+        source = value if not within else value.get(within)
+        given = source.get(key, default) if source is value or isinstance(source, dict) else default
+        if type(given) is of or (given is default and default is not NODEFAULT):
+            found.append(given)
+        else:
+            # One odd optional value must not make a whole list unreadable; an array may only be absent.
+            found.append(_scalar(of, given, key, default) if of in _SCALARS else _value(of, given, key))
+    return kind(*found)
+
+
+def _scalar(kind: Any, value: object, what: str, default: object = NODEFAULT) -> object:
+    """The API writes most integers as text."""
+    if isinstance(value, str):
+        if kind is str or (kind is Id and _SEGMENT.fullmatch(value)):
+            return value
+        if kind is SecretText:
+            return SecretText(value)
+        if kind is int and _NUMBER.fullmatch(value):
+            return int(value)
+        if kind is Fraction and (size := parse_size(value)) is not None:
+            return size
+    elif kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if default is NODEFAULT:
+        raise ShapeError(f"{what} is missing or not {_SCALARS[kind]}")
+    return default
+
+
+def parse_size(value: str) -> Fraction | None:
+    """GiB from text such as `7.81G`, `812.5M`, `1T`; exact up to the precision that the node prints."""
+    match = _SIZE.fullmatch(value)
+    if not match:
+        return None
+    decimals = match[2] or ""
+    times, parts = _UNITS[match[3]]
+    return Fraction(int(match[1] + decimals) * times, 10 ** len(decimals) * parts)
+
+
+@cache
+def _fields(kind: type[Struct]) -> list[tuple[str, str, Any, object]]:
+    """Of each field: the object that it is in, its name there, its type without None, and its default."""
+    found = []
+    for one in fields(kind):
+        within, _, key = one.encode_name.rpartition(".")
+        found.append((within, key, one.type.__args__[0] if isinstance(one.type, UnionType) else one.type, one.default))
+    return found
 
 
 class VmSummary(Struct, frozen=True):
     """One line of the list, which holds the VMs of the authorised wallet only."""
 
-    task_id: str
+    task_id: Id
     status: str
-    desc: str
-    create_time: str
+    desc: str = ""
+    create_time: str = ""
 
 
 class VmDisk(Struct, frozen=True):
     """A disk as details show it; `size_gib` is exact for whole GiB, except `vda`'s, which is a constant at first."""
 
     name: str
-    size_gib: Fraction | None
     source_file: str
+    size_gib: Fraction | None = field(name="size", default=None)
+
+
+class Interface(Struct, frozen=True):
+    mac_address: str | None = None
 
 
 class VmDetails(Struct, frozen=True):
@@ -53,27 +129,27 @@ class VmDetails(Struct, frozen=True):
     Changed values are shown at once, also those that take effect only after a cold start.
     """
 
-    task_id: str
+    task_id: Id
     status: str
-    desc: str
-    create_time: str
     os: str
-    ssh_ip: str
-    ssh_port: int | None
-    rdp_port: int | None
-    vnc_port: int | None
     user_name: str
     login_password: SecretText
-    vnc_password: SecretText
     cpu_cores: int
     gpu_count: int
-    mem_size: Fraction | None
-    network_name: str | None
-    rent_order: str | None
-    local_address: tuple[str, ...]
-    disks: tuple[VmDisk, ...]
-    network_filters: tuple[str, ...]
-    mac_address: str | None
+    desc: str = ""
+    create_time: str = ""
+    ssh_ip: str = ""
+    ssh_port: int | None = None
+    rdp_port: int | None = None
+    vnc_port: int | None = None
+    vnc_password: SecretText = SecretText("")
+    mem_size: Fraction | None = None
+    network_name: str = ""
+    rent_order: str = ""
+    local_address: tuple[str, ...] = ()
+    disks: tuple[VmDisk, ...] = ()
+    network_filters: tuple[str, ...] = ()
+    interface: tuple[Interface, ...] = ()
 
 
 class DiskEntry(Struct, frozen=True):
@@ -81,20 +157,22 @@ class DiskEntry(Struct, frozen=True):
 
     name: str
     file: str
-    size_gib: Fraction | None
+    size_gib: Fraction | None = field(name="size", default=None)
 
 
 class NodeDisk(Struct, frozen=True):
     """A directory of the host that takes disk files."""
 
     path: str
-    size_gib: Fraction
-    free_gib: Fraction
+    size_gib: Fraction = field(name="size")
+    free_gib: Fraction = field(name="free")
 
 
-class NodeImage(Struct, frozen=True):
-    name: str
-    size_gib: Fraction | None
+class StoredImage(Struct, frozen=True):
+    """An image file on a node or in an image server. `size_gib` is of the file, and rounded by the node."""
+
+    name: str = field(name="image_name")
+    size_gib: Fraction | None = field(name="image_size", default=None)
 
 
 class NodeHardware(Struct, frozen=True):
@@ -104,17 +182,17 @@ class NodeHardware(Struct, frozen=True):
     """
 
     version: str
-    ip: str
-    os: str
-    cpu_type: str
-    cpu_cores: int
-    physical_cpus: int
-    gpu_count: int
-    gpu_used: int
-    mem_size_gib: Fraction
-    mem_free_gib: Fraction
-    disks: tuple[NodeDisk, ...]
-    images: tuple[NodeImage, ...]
+    cpu_cores: int = field(name="cpu.cores")
+    physical_cpus: int = field(name="cpu.physical_cpus")
+    gpu_count: int = field(name="gpu.gpu_count")
+    gpu_used: int = field(name="gpu.gpu_used")
+    mem_size_gib: Fraction = field(name="mem.size")
+    mem_free_gib: Fraction = field(name="mem.free")
+    ip: str = "*"
+    os: str = ""
+    cpu_type: str = field(name="cpu.type", default="")
+    disks: tuple[NodeDisk, ...] = field(name="disk_data", default=())
+    images: tuple[StoredImage, ...] = ()
 
     def holding(self, directory: str) -> NodeDisk | None:
         """The data directory that contains a path."""
@@ -126,15 +204,15 @@ class NodeListing(Struct, frozen=True):
     """A node that a client node has heard of."""
 
     node_id: str
-    name: str
-    version: str
+    name: str = ""
+    version: str = ""
 
 
 class Peer(Struct, frozen=True):
     """A node that another one is connected to; `address` is host and port."""
 
     node_id: str
-    address: str
+    address: str = field(name="addr", default="")
 
 
 class RentOrder(Struct, frozen=True):
@@ -143,9 +221,9 @@ class RentOrder(Struct, frozen=True):
     id: str
     renter: str
     rent_status: str
-    rent_end: int | None
-    gpu_count: int
-    gpu_index: tuple[int, ...]
+    rent_end: int | None = None
+    gpu_count: int = field(name="gpu_nums", default=0)
+    gpu_index: tuple[int, ...] = ()
 
     @property
     def renting(self) -> bool:
@@ -160,29 +238,36 @@ class LanView(Struct, frozen=True):
     ip_cidr: str
     rent_wallet: str
     members: tuple[str, ...]
-    machine_id: str | None
-    ip_start: str | None
-    ip_end: str | None
-    vxlan_vni: str | None
-    last_use_time: str | None
+    machine_id: str | None = None
+    ip_start: str | None = None
+    ip_end: str | None = None
+    vxlan_vni: str | None = None
+    last_use_time: str | None = field(name="lastUseTime", default=None)
+
+
+class AddedServer(Struct, frozen=True):
+    """A server that a manager has added: they come sorted by uuid, not in the order of the request."""
+
+    node_id: Id
+    uuid: Id
 
 
 class ServerView(Struct, frozen=True):
     """A manager's record of a server. Without the owner's valid signature its secrets are asterisks: see `masked`."""
 
-    node_id: str
-    uuid: str
+    node_id: Id
+    uuid: Id
     ip: str
-    os: str
-    description: str
     ipmi_hostname: str
-    ipmi_port: int | None
     ipmi_username: str
     ipmi_password: SecretText
     node_private_key: SecretText
-    power_status: str | None
-    deeplink_device_id: str | None
-    deeplink_device_password: SecretText | None
+    os: str = ""
+    description: str = ""
+    ipmi_port: int | None = None
+    power_status: str | None = None
+    deeplink_device_id: str | None = None
+    deeplink_device_password: SecretText | None = None
 
     @property
     def masked(self) -> bool:
@@ -191,164 +276,20 @@ class ServerView(Struct, frozen=True):
         return any(set(text) == {"*"} for text in shown)
 
 
-def vm_summaries(value: object) -> tuple[VmSummary, ...]:
-    return tuple(_vm_summary(row) for row in rows(value))
-
-
-def _vm_summary(row: Members) -> VmSummary:
-    return VmSummary(
-        identifier(row, "task_id"),
-        text(row, "status"),
-        maybe_text(row, "desc") or "",
-        maybe_text(row, "create_time") or "",
-    )
-
-
-def vm_details(value: object) -> VmDetails:
-    vm = members(value)
-    interfaces = rows(vm.get("interface", []), "interface")
-    return VmDetails(
-        task_id=identifier(vm, "task_id"),
-        status=text(vm, "status"),
-        desc=maybe_text(vm, "desc") or "",
-        create_time=maybe_text(vm, "create_time") or "",
-        os=text(vm, "os"),
-        ssh_ip=maybe_text(vm, "ssh_ip") or "",
-        ssh_port=maybe_number(vm, "ssh_port"),
-        rdp_port=maybe_number(vm, "rdp_port"),
-        vnc_port=maybe_number(vm, "vnc_port"),
-        user_name=text(vm, "user_name"),
-        login_password=SecretText(text(vm, "login_password")),
-        vnc_password=SecretText(maybe_text(vm, "vnc_password") or ""),
-        cpu_cores=number(vm, "cpu_cores"),
-        gpu_count=number(vm, "gpu_count"),
-        mem_size=maybe_size(vm, "mem_size"),
-        network_name=maybe_text(vm, "network_name") or None,
-        rent_order=maybe_text(vm, "rent_order") or None,
-        local_address=texts_if_any(vm, "local_address"),
-        disks=tuple(
-            VmDisk(text(disk, "name"), maybe_size(disk, "size"), text(disk, "source_file"))
-            for disk in rows(vm.get("disks", []), "disks")
-        ),
-        network_filters=texts_if_any(vm, "network_filters"),
-        mac_address=maybe_text(interfaces[0], "mac_address") if interfaces else None,
-    )
-
-
-def disk_entries(value: object) -> tuple[DiskEntry, ...]:
-    return tuple(DiskEntry(text(row, "name"), text(row, "file"), maybe_size(row, "size")) for row in rows(value))
-
-
 def node_hardware(value: object) -> NodeHardware:
-    node = members(value)
-    if node.get("node_type") == "2":
+    if isinstance(value, dict) and value.get("node_type") == "2":
         raise ShapeError("this is a bare-metal server, not a GPU node")
-    cpu, gpu, mem = (members(node.get(key), key) for key in ("cpu", "gpu", "mem"))
-    return NodeHardware(
-        version=text(node, "version"),
-        ip=maybe_text(node, "ip") or "*",
-        os=maybe_text(node, "os") or "",
-        cpu_type=maybe_text(cpu, "type") or "",
-        cpu_cores=number(cpu, "cores"),
-        physical_cpus=number(cpu, "physical_cpus"),
-        gpu_count=number(gpu, "gpu_count"),
-        gpu_used=number(gpu, "gpu_used"),
-        mem_size_gib=size(mem, "size"),
-        mem_free_gib=size(mem, "free"),
-        disks=tuple(
-            NodeDisk(text(disk, "path"), size(disk, "size"), size(disk, "free"))
-            for disk in rows(node.get("disk_data", []), "disk_data")
-        ),
-        images=tuple(
-            NodeImage(text(image, "image_name"), maybe_size(image, "image_size"))
-            for image in rows(node.get("images", []), "images")
-        ),
-    )
-
-
-def node_listings(value: object, key: str) -> tuple[NodeListing, ...]:
-    """`key` is `mining_nodes` or `bare_metal_nodes`."""
-    found = rows(members(value).get(key), key)
-    return tuple(
-        NodeListing(text(row, "node_id"), maybe_text(row, "name") or "", maybe_text(row, "version") or "")
-        for row in found
-    )
-
-
-def peers(value: object) -> tuple[Peer, ...]:
-    found = rows(members(value).get("peer_nodes"), "peer_nodes")
-    return tuple(Peer(text(row, "node_id"), maybe_text(row, "addr") or "") for row in found)
-
-
-def rent_orders(value: object) -> tuple[RentOrder, ...]:
-    return tuple(_rent_order(row) for row in rows(members(value).get("rent_orders"), "rent_orders"))
-
-
-def _rent_order(row: Members) -> RentOrder:
-    indexes = row.get("gpu_index", [])
-    gpus = tuple(i for i in indexes if isinstance(i, int)) if isinstance(indexes, list) else ()
-    return RentOrder(
-        id=text(row, "id"),
-        renter=text(row, "renter"),
-        rent_status=text(row, "rent_status"),
-        rent_end=maybe_number(row, "rent_end"),
-        gpu_count=maybe_number(row, "gpu_nums") or 0,
-        gpu_index=gpus,
-    )
+    return read(NodeHardware, value)
 
 
 def lan_views(value: object) -> tuple[LanView, ...]:
     """A node answers with an array, a client node's own view is an object around one."""
-    found = value if isinstance(value, list) else members(value).get("networks")
-    return tuple(lan_view(row) for row in rows(found, "networks"))
-
-
-def lan_view(value: object) -> LanView:
-    lan = members(value)
-    return LanView(
-        network_name=text(lan, "network_name"),
-        ip_cidr=text(lan, "ip_cidr"),
-        rent_wallet=text(lan, "rent_wallet"),
-        members=texts(lan, "members"),
-        machine_id=maybe_text(lan, "machine_id"),
-        ip_start=maybe_text(lan, "ip_start"),
-        ip_end=maybe_text(lan, "ip_end"),
-        vxlan_vni=maybe_text(lan, "vxlan_vni"),
-        last_use_time=maybe_text(lan, "lastUseTime"),
-    )
-
-
-def server_views(value: object) -> tuple[ServerView, ...]:
-    return tuple(_server_view(row) for row in rows(members(value).get("bare_metal_nodes"), "bare_metal_nodes"))
-
-
-def _server_view(row: Members) -> ServerView:
-    return ServerView(
-        node_id=identifier(row, "node_id"),
-        uuid=identifier(row, "uuid"),
-        ip=text(row, "ip"),
-        os=maybe_text(row, "os") or "",
-        description=maybe_text(row, "description") or "",
-        ipmi_hostname=text(row, "ipmi_hostname"),
-        ipmi_port=maybe_number(row, "ipmi_port"),
-        ipmi_username=text(row, "ipmi_username"),
-        ipmi_password=SecretText(text(row, "ipmi_password")),
-        node_private_key=SecretText(text(row, "node_private_key")),
-        power_status=maybe_text(row, "power_status"),
-        deeplink_device_id=maybe_text(row, "deeplink_device_id"),
-        deeplink_device_password=maybe_secret(row, "deeplink_device_password"),
-    )
-
-
-def added_servers(value: object) -> tuple[tuple[str, str], ...]:
-    """(node id, uuid) of each added server; sorted by uuid, not in the order of the request."""
-    found = rows(members(value).get("bare_metal_nodes"), "bare_metal_nodes")
-    return tuple((identifier(row, "node_id"), identifier(row, "uuid")) for row in found)
+    return read(tuple[LanView, ...], value, "" if isinstance(value, list) else "networks")
 
 
 def log_lines(value: object) -> tuple[str, ...]:
     """Log of the node about a VM, with the passwords removed that it contains in the clear."""
-    return tuple(_LOGGED_PASSWORD.sub(r"\1\2***", line) for line in texts(members(value), "log_content"))
+    return tuple(_LOGGED_PASSWORD.sub(r"\1\2***", line) for line in read(tuple[str, ...], value, "log_content"))
 
 
 def without_passwords(lines: tuple[str, ...], details: VmDetails) -> tuple[str, ...]:

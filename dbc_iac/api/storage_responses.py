@@ -6,10 +6,10 @@ import re
 from fractions import Fraction
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from dbc_iac.api.decode import Members, maybe_secret, maybe_size, maybe_text, members, rows, text, texts
 from dbc_iac.api.outcome import InconclusiveError, ShapeError
+from dbc_iac.api.responses import StoredImage, read
 from dbc_iac.api.secret import SecretText
 
 
@@ -19,18 +19,11 @@ class SnapshotView(Struct, frozen=True):
     `file` is the path on the node; its last part names the image in the image server.
     """
 
-    name: str
-    description: str
-    file: str
-    create_time: str
+    name: str = field(name="snapshot_name")
+    file: str = field(name="snapshot_file")
     status: str
-
-
-class StoredImage(Struct, frozen=True):
-    """An image file on a node or in an image server. `size_gib` is of the file, and rounded by the node."""
-
-    name: str
-    size_gib: Fraction | None
+    description: str = ""
+    create_time: str = ""
 
 
 def stored_size(size: Fraction | None) -> str:
@@ -53,11 +46,11 @@ class InstanceView(Struct, frozen=True):
 
     version: str
     ip: str
-    os: str
-    description: str
-    power_status: str | None
-    deeplink_device_id: str | None
-    deeplink_device_password: SecretText | None
+    os: str = ""
+    description: str = ""
+    power_status: str | None = None
+    deeplink_device_id: str | None = None
+    deeplink_device_password: SecretText | None = None
 
 
 class DeeplinkView(Struct, frozen=True):
@@ -65,29 +58,17 @@ class DeeplinkView(Struct, frozen=True):
     device_password: SecretText
 
 
-def snapshot_view(value: object) -> SnapshotView:
-    row = members(value)
-    return SnapshotView(
-        name=text(row, "snapshot_name"),
-        description=maybe_text(row, "description") or "",
-        file=text(row, "snapshot_file"),
-        create_time=maybe_text(row, "create_time") or "",
-        status=text(row, "status"),
-    )
+class _NodeImage(Struct, frozen=True):
+    """A node writes the key of the name with a colon in it; an image server's listing does not."""
 
-
-def snapshot_views(value: object) -> tuple[SnapshotView, ...]:
-    return tuple(snapshot_view(row) for row in rows(value))
+    name: str = field(name="image_name:")
+    size_gib: Fraction | None = field(name="image_size", default=None)
 
 
 def stored_images(value: object) -> tuple[StoredImage, ...]:
-    return tuple(_stored_image(row) for row in rows(value))
-
-
-def _stored_image(row: Members) -> StoredImage:
-    # A node writes the key with a colon in it; an image server's listing does not.
-    name = maybe_text(row, "image_name") or text(row, "image_name:")
-    return StoredImage(name, maybe_size(row, "image_size"))
+    if isinstance(value, list) and any("image_name:" in row for row in value if isinstance(row, dict)):
+        return tuple(StoredImage(one.name, one.size_gib) for one in read(tuple[_NodeImage, ...], value))
+    return read(tuple[StoredImage, ...], value)
 
 
 def image_server_files(value: object) -> tuple[StoredImage, ...]:
@@ -98,35 +79,12 @@ def image_server_files(value: object) -> tuple[StoredImage, ...]:
     return found
 
 
-def image_servers(value: object) -> tuple[str, ...]:
-    return texts(members(value), "image_server")
-
-
 def progress(value: object) -> Progress:
-    row = members(value)
-    percent = re.fullmatch(r"([0-9]{1,3})%", text(row, "progress"))
-    status = text(row, "status")
+    percent = re.fullmatch(r"([0-9]{1,3})%", read(str, value, "progress"))
+    status = read(str, value, "status")
     if percent is None or status not in {"downloading", "uploading", "done"}:
         raise ShapeError("not the progress of a transfer")
     return Progress(status != "done", int(percent[1]))
-
-
-def instance_view(value: object) -> InstanceView:
-    row = members(value)
-    return InstanceView(
-        version=text(row, "version"),
-        ip=text(row, "ip"),
-        os=maybe_text(row, "os") or "",
-        description=maybe_text(row, "description") or "",
-        power_status=maybe_text(row, "power_status"),
-        deeplink_device_id=maybe_text(row, "deeplink_device_id"),
-        deeplink_device_password=maybe_secret(row, "deeplink_device_password"),
-    )
-
-
-def deeplink_view(value: object) -> DeeplinkView:
-    row = members(value)
-    return DeeplinkView(text(row, "device_id"), SecretText(text(row, "device_password")))
 
 
 def power_state(value: object) -> Literal["on", "off"]:

@@ -13,9 +13,9 @@ from dbc_iac.api.auth.credentials import SessionCredentials, WalletCredentials
 from dbc_iac.api.endpoints import ALL, Asks, bare_metal, disks, images, instances, networks, nodes, snapshots, vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
-from dbc_iac.api.responses import Peer
+from dbc_iac.api.responses import Peer, StoredImage
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.storage_responses import Progress, StoredImage
+from dbc_iac.api.storage_responses import Progress
 from dbc_iac.api.wire_types import UnsafeWireValue
 from tests.api.support import TARGET, TASK, Script, channel, key, ok, run, session_id
 from tests.api.test_responses import DETAILS, SERVER

@@ -224,6 +224,10 @@ def test_invalid_utf8_does_not_make_a_reply_unreadable() -> None:
     assert classify(200, JSON, body, "tasks") == Done([{"desc": "��"}])
 
 
+def test_a_stray_surrogate_is_no_part_of_a_value() -> None:
+    assert reply(200, 0, {"desc": "a\ud800b", "\udfff": "\U0001f600"}) == Done({"desc": "a?b", "?": "\U0001f600"})
+
+
 def test_the_text_of_a_refusal_is_one_bounded_printable_line() -> None:
     outcome = reply(200, 1, "a\x1b[31mred\r\n\ud800" + "x" * 10_000)
     assert isinstance(outcome, Refused)

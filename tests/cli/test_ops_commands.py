@@ -124,12 +124,12 @@ def test_on_a_terminal_ssh_takes_our_place_and_printing_is_asked_for(
 def test_nothing_of_a_node_becomes_an_option_of_ssh() -> None:
     from msgspec.structs import replace
 
-    from dbc_iac.api.responses import vm_details
+    from dbc_iac.api.responses import VmDetails, read
     from dbc_iac.diagnostics import DiagnosticError
     from dbc_iac.operations.ssh import ssh_line
     from tests.api.test_responses import DETAILS
 
-    good = vm_details(DETAILS)
+    good = read(VmDetails, DETAILS)
     assert ssh_line("x", good, "dbc", ())[0] == "ssh"
     for bad in (
         replace(good, ssh_ip="-oProxyCommand=x"),

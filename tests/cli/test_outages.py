@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.api.storage_responses import StoredImage
+from dbc_iac.api.responses import StoredImage
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.image_server import why_stalled

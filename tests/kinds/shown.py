@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
-from dbc_iac.api.responses import LanView, ServerView, VmDetails, VmDisk, vm_details
+from dbc_iac.api.responses import Id, LanView, ServerView, StoredImage, VmDetails, VmDisk, read
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView, StoredImage
+from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext
 from dbc_iac.kinds.framework.route import Route
@@ -23,37 +23,25 @@ VM = "7a7F4y4wjLSDUtK7nKQNNG"
 FILE = "/data/data_1_20260101000000.qcow2"
 SILENT = Unreadable("no answer")
 
-DETAILS = vm_details(
+DETAILS = read(
+    VmDetails,
     {
         "task_id": VM, "status": "running", "os": "ubuntu", "ssh_port": "20022", "vnc_port": "5901", "user_name": "dbc",
         "login_password": "made-up", "vnc_password": "made-up", "cpu_cores": 8, "gpu_count": 1, "mem_size": "16G",
         "rent_order": "112", "disks": [{"name": "vda", "size": "350G", "source_file": "/data/vm_1.qcow2"}],
-    }
+    },
 )  # fmt: skip
-LAN = LanView("training", "192.168.66.0/24", "wallet", (), None, None, None, None, None)
-SERVER = ServerView(
-    "6" * 64,
-    "uuid-1",
-    "10.0.0.7",
-    "",
-    "",
-    "bmc",
-    623,
-    "root",
-    SecretText("made-up"),
-    SecretText("made-up"),
-    None,
-    None,
-    None,
-)
-SNAPSHOT = SnapshotView("base", "", "/tmp/base.qcow2", "", "none")
+LAN = LanView("training", "192.168.66.0/24", "wallet", ())
+SECRET = SecretText("made-up")
+SERVER = ServerView(Id("6" * 64), Id("uuid-1"), "10.0.0.7", "bmc", "root", SECRET, SECRET, ipmi_port=623)
+SNAPSHOT = SnapshotView("base", "/tmp/base.qcow2", "none")
 ACTIVE, ENDED = Progress(True, 40), Progress(False, 100)
-DEVICE = DeeplinkView("1", SecretText("made-up"))
+DEVICE = DeeplinkView("1", SECRET)
 
 
 def details(*disks: tuple[str, int, str], **changes: Any) -> VmDetails:
     """A VM with more disks: (device, GiB, file)."""
-    added = tuple(VmDisk(name, Fraction(size), file) for name, size, file in disks)
+    added = tuple(VmDisk(name, file, Fraction(size)) for name, size, file in disks)
     return replace(DETAILS, disks=(*DETAILS.disks, *added), **changes)
 
 

@@ -31,7 +31,7 @@ from typing import Any
 
 import yaml
 
-from dbc_iac.api.responses import NodeDisk, NodeHardware, NodeImage, RentOrder
+from dbc_iac.api.responses import NodeDisk, NodeHardware, RentOrder, StoredImage
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
@@ -297,7 +297,7 @@ def _hardware(machine: Mapping[str, Any]) -> NodeHardware:
         version="0.4.1.8", ip="*.51.*.142", os="linux", cpu_type="", cpu_cores=machine.get("cpus", 64),
         physical_cpus=1, gpu_count=machine.get("gpus", 8), gpu_used=machine.get("gpusUsed", 0),
         mem_size_gib=Fraction(machine.get("memory", 512)), mem_free_gib=Fraction(machine.get("memory", 512)),
-        disks=disks, images=tuple(NodeImage(name, None) for name in machine.get("images", ("ubuntu.qcow2",))),
+        disks=disks, images=tuple(StoredImage(name) for name in machine.get("images", ("ubuntu.qcow2",))),
     )  # fmt: skip
 
 

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
-from dbc_iac.api import responses
 from dbc_iac.api.endpoints.endpoint import Asks, Call, endpoint, exactly
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, ShapeError, decoded
 from dbc_iac.api.requests import BareMetalChange, BareMetalEntry
-from dbc_iac.api.responses import NodeListing, ServerView
+from dbc_iac.api.responses import AddedServer, Id, NodeListing, ServerView, read
 from dbc_iac.api.wire_types import TextList
 
 LIST_CAP = 51
 """Maximum length of the list, sorted by node id. The manager omits the rest without notice: read servers one by one."""
 
+_SERVERS = "bare_metal_nodes"
 _DELETED = re.compile(r"([0-9]+) were successfully deleted, ([0-9]+) failed")
 
 
 @endpoint("/bare_metal", CallClass.READ, Asks.CLIENT_NODE)
 async def list_heard_servers(call: Call) -> Outcome[tuple[NodeListing, ...]]:
     """The servers that the client node has heard of, each by the name of its manager."""
-    return decoded(await call(), lambda value: responses.node_listings(value, "bare_metal_nodes"))
+    return decoded(await call(), partial(read, tuple[NodeListing, ...], at=_SERVERS))
 
 
 @endpoint("/bare_metal", CallClass.READ)
 async def list_servers(call: Call) -> Outcome[tuple[ServerView, ...]]:
     """The manager's servers. Bad credentials are not refused, but mask the secrets: see `ServerView.masked`."""
-    return decoded(await call(), responses.server_views)
+    return decoded(await call(), partial(read, tuple[ServerView, ...], at=_SERVERS))
 
 
 @endpoint("/bare_metal/{node_id_or_uuid}", CallClass.READ)
@@ -35,7 +36,7 @@ async def server(call: Call, node_id_or_uuid: str) -> Outcome[ServerView | None]
     """One server; None if the manager has none of that id. Slow: the manager asks the server's BMC."""
 
     def decode(value: object) -> ServerView | None:
-        found = responses.server_views(value)
+        found = read(tuple[ServerView, ...], value, _SERVERS)
         if any(node_id_or_uuid not in {one.node_id, one.uuid} for one in found) or len(found) > 1:
             raise ShapeError("the reply names other servers than the requested one")
         return found[0] if found else None
@@ -48,10 +49,10 @@ async def add_server(call: Call, body: BareMetalEntry) -> Outcome[str]:
     """Add a server; gives the node id that the manager made for it, with a private key, for good."""
 
     def decode(value: object) -> str:
-        added = {uuid: node_id for node_id, uuid in responses.added_servers(value)}
+        added = {one.uuid: one.node_id for one in read(tuple[AddedServer, ...], value, _SERVERS)}
         if body.uuid not in added:
             raise ShapeError("the added server is not in the reply")
-        return added[body.uuid]
+        return added[Id(body.uuid)]
 
     return decoded(await call({"bare_metal_nodes": [body.additional()]}), decode)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dbc_iac.api import responses
+from functools import partial
+
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.requests import DiskAdd, DiskDelete, DiskResize
-from dbc_iac.api.responses import DiskEntry
+from dbc_iac.api.responses import DiskEntry, read
 
 
 @endpoint("/disk/list/{task_id}", CallClass.READ)
 async def list_disks(call: Call, task_id: str) -> Outcome[tuple[DiskEntry, ...]]:
     """All disks of a VM, with sizes that are rounded above 1 TiB. Does not check whose VM it is."""
-    return decoded(await call(task_id=task_id), responses.disk_entries)
+    return decoded(await call(task_id=task_id), partial(read, tuple[DiskEntry, ...]))
 
 
 @endpoint("/disk/resize/{task_id}", CallClass.BLIND)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dbc_iac.api import storage_responses
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.requests import ImageDelete, ImageDownload, ImageServerFiles, ImageTransfer, ImageUpload
-from dbc_iac.api.storage_responses import Progress, StoredImage
+from dbc_iac.api.responses import StoredImage, read
+from dbc_iac.api.storage_responses import Progress
 
 
 @endpoint("/images/servers", CallClass.READ, Asks.CLIENT_NODE)
 async def list_image_servers(call: Call) -> Outcome[tuple[str, ...]]:
     """The ids of the image servers that the client node is configured with."""
-    return decoded(await call(), storage_responses.image_servers)
+    return decoded(await call(), partial(read, tuple[str, ...], at="image_server"))
 
 
 @endpoint("/images", CallClass.READ, Asks.CLIENT_NODE)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from dbc_iac.api import storage_responses
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint, exactly
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, Refused, decoded
 from dbc_iac.api.requests import DeeplinkPassword
-from dbc_iac.api.storage_responses import DeeplinkView, InstanceView
+from dbc_iac.api.responses import read
+from dbc_iac.api.storage_responses import DeeplinkView, InstanceView, power_state
 
 BootDevice = Literal["none", "pxe", "disk", "cdrom", "bios"]
 
@@ -23,13 +24,13 @@ _RESET = exactly("Chassis Power Control: Reset")
 @endpoint("/bare_metal", CallClass.READ)
 async def instance(call: Call) -> Outcome[InstanceView]:
     """The server as its renter sees it."""
-    return decoded(await call(), storage_responses.instance_view)
+    return decoded(await call(), partial(read, InstanceView))
 
 
 @endpoint("/bare_metal/power", CallClass.READ)
 async def power_status(call: Call) -> Outcome[Literal["on", "off"]]:
     """Power status as the BMC reports it. Unknown for any other text, since failures have errcode 0 too."""
-    return decoded(await call({"command": "status"}), storage_responses.power_state)
+    return decoded(await call({"command": "status"}), power_state)
 
 
 @endpoint("/bare_metal/power", CallClass.STATE_CONDITIONED)
@@ -62,7 +63,7 @@ async def set_boot_device(call: Call, device: BootDevice) -> Outcome[None]:
 @endpoint("/deeplink", CallClass.READ)
 async def deeplink(call: Call) -> Outcome[DeeplinkView]:
     """The last report of the DeepLink program on the server. Refused (STATE) while it is not connected."""
-    return decoded(await call(), storage_responses.deeplink_view)
+    return decoded(await call(), partial(read, DeeplinkView))
 
 
 @endpoint("/deeplink/set", CallClass.IDEMPOTENT)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dbc_iac.api import responses
+from functools import partial
+
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
+from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, decoded
 from dbc_iac.api.requests import LanCreate
-from dbc_iac.api.responses import LanView
+from dbc_iac.api.responses import LanView, lan_views, read
 
 LIST_CAP = 31
 """A node lists no more, sorted by name, and does not say so: read by name."""
@@ -16,7 +17,7 @@ LIST_CAP = 31
 @endpoint("/lan", CallClass.READ, Asks.ANYONE)
 async def list_networks(call: Call) -> Outcome[tuple[LanView, ...]]:
     """The LANs that the target knows, of all tenants. See LIST_CAP."""
-    return decoded(await call(), responses.lan_views)
+    return decoded(await call(), lan_views)
 
 
 @endpoint("/lan/{name}", CallClass.READ, Asks.ANYONE)
@@ -25,14 +26,7 @@ async def network(call: Call, name: str) -> Outcome[LanView | None]:
     outcome = await call(name=name)
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
         return Done(None)
-
-    def decode(value: object) -> LanView | None:
-        lan = responses.lan_view(value)
-        if lan.network_name != name:
-            raise ShapeError("details of another network")
-        return lan
-
-    return decoded(outcome, decode)
+    return decoded(outcome, partial(read, LanView), network_name=name)
 
 
 @endpoint("/lan/create", CallClass.KEYED)

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dbc_iac.api import responses
 from dbc_iac.api.auth.credentials import SessionCredentials
 from dbc_iac.api.auth.signable import SessionId
 from dbc_iac.api.channel import session_id_of
-from dbc_iac.api.decode import members, text, texts
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.requests import MonitorServers
-from dbc_iac.api.responses import NodeHardware, NodeListing, Peer, RentOrder
+from dbc_iac.api.responses import NodeHardware, NodeListing, Peer, RentOrder, read
 
 
 @endpoint("/", CallClass.READ, Asks.CLIENT_NODE)
 async def client_version(call: Call) -> Outcome[str]:
     """The version of the client node."""
-    return decoded(await call(), lambda value: text(members(value), "client_version"))
+    return decoded(await call(), partial(read, str, at="client_version"))
 
 
 @endpoint("/peers/active", CallClass.READ, Asks.CLIENT_NODE)
 async def active_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
     """At most 50 of the peers that the client node is connected to."""
-    return decoded(await call(), responses.peers)
+    return decoded(await call(), partial(read, tuple[Peer, ...], at="peer_nodes"))
 
 
 @endpoint("/peers/global", CallClass.READ, Asks.CLIENT_NODE)
 async def global_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
     """At most 50 of the peers that the client node knows."""
-    return decoded(await call(), responses.peers)
+    return decoded(await call(), partial(read, tuple[Peer, ...], at="peer_nodes"))
 
 
 @endpoint("/peers/lan", CallClass.READ, Asks.CLIENT_NODE)
 async def lan_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
     """At most 51 of the peers in the client node's own network."""
-    return decoded(await call(), responses.peers)
+    return decoded(await call(), partial(read, tuple[Peer, ...], at="peer_nodes"))
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.CLIENT_NODE)
 async def list_nodes(call: Call) -> Outcome[tuple[NodeListing, ...]]:
     """GPU nodes seen by the client node within the last 300 s."""
-    return decoded(await call(), lambda value: responses.node_listings(value, "mining_nodes"))
+    return decoded(await call(), partial(read, tuple[NodeListing, ...], at="mining_nodes"))
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.ANYONE)
@@ -71,13 +72,13 @@ async def free_memory(call: Call) -> Outcome[None]:
 @endpoint("/rent_orders", CallClass.READ, Asks.ANYONE)
 async def rent_orders(call: Call) -> Outcome[tuple[RentOrder, ...]]:
     """The orders in the target's cache, which only authorised calls fill: list VMs first. At most 51."""
-    return decoded(await call(), responses.rent_orders)
+    return decoded(await call(), partial(read, tuple[RentOrder, ...], at="rent_orders"))
 
 
 @endpoint("/monitor", CallClass.READ)
 async def monitor_servers(call: Call) -> Outcome[tuple[str, ...]]:
     """The Zabbix servers of the renter."""
-    return decoded(await call(), lambda value: texts(members(value), "servers"))
+    return decoded(await call(), partial(read, tuple[str, ...], at="servers"))
 
 
 @endpoint("/monitor/set", CallClass.IDEMPOTENT)

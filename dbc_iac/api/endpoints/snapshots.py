@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dbc_iac.api import storage_responses
+from functools import partial
+
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
+from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, decoded
 from dbc_iac.api.requests import SnapshotCreate
+from dbc_iac.api.responses import read
 from dbc_iac.api.storage_responses import SnapshotView
 
 
 @endpoint("/snapshot/list/{task_id}", CallClass.READ)
 async def list_snapshots(call: Call, task_id: str) -> Outcome[tuple[SnapshotView, ...]]:
     """A VM's snapshots in order of creation; none for a VM that does not exist."""
-    return decoded(await call(task_id=task_id), storage_responses.snapshot_views)
+    return decoded(await call(task_id=task_id), partial(read, tuple[SnapshotView, ...]))
 
 
 @endpoint("/snapshot/list/{task_id}/{name}", CallClass.READ)
@@ -22,14 +24,7 @@ async def snapshot(call: Call, task_id: str, name: str) -> Outcome[SnapshotView 
     outcome = await call(task_id=task_id, name=name)
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
         return Done(None)
-
-    def decode(value: object) -> SnapshotView | None:
-        view = storage_responses.snapshot_view(value)
-        if view.name != name:
-            raise ShapeError("details of another snapshot")
-        return view
-
-    return decoded(outcome, decode)
+    return decoded(outcome, partial(read, SnapshotView), name=name)
 
 
 @endpoint("/snapshot/create/{task_id}", CallClass.BLIND)

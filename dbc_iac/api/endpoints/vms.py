@@ -5,15 +5,14 @@ No operation checks the owner of the VM; only list and details are filtered by w
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from dbc_iac.api import responses
-from dbc_iac.api.decode import members, text
 from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
 from dbc_iac.api.requests import CreateVm, ModifyVm, SetPassword
-from dbc_iac.api.responses import VmDetails, VmSummary
+from dbc_iac.api.responses import VmDetails, VmSummary, log_lines, read
 
 _NEXT_BOOT = "some changes will take effect on the next boot"
 
@@ -21,7 +20,7 @@ _NEXT_BOOT = "some changes will take effect on the next boot"
 @endpoint("/tasks", CallClass.READ)
 async def list_vms(call: Call) -> Outcome[tuple[VmSummary, ...]]:
     """All VMs of the wallet on the target, of all its orders. Complete: a VM that is not listed does not exist."""
-    return decoded(await call(), responses.vm_summaries)
+    return decoded(await call(), partial(read, tuple[VmSummary, ...]))
 
 
 @endpoint("/tasks/{task_id}", CallClass.READ)
@@ -30,14 +29,7 @@ async def vm_details(call: Call, task_id: str) -> Outcome[VmDetails | None]:
     outcome = await call(task_id=task_id)
     if isinstance(outcome, Refused) and outcome.kind is RefusalKind.ABSENT:
         return Done(None)
-
-    def decode(value: object) -> VmDetails | None:
-        details = responses.vm_details(value)
-        if details.task_id != task_id:
-            raise ShapeError("details of another VM")
-        return details
-
-    return decoded(outcome, decode)
+    return decoded(outcome, partial(read, VmDetails), task_id=task_id)
 
 
 @endpoint("/tasks/start", CallClass.KEYED)
@@ -45,7 +37,7 @@ async def create_vm(call: Call, body: CreateVm) -> Outcome[str]:
     """Create a VM with the id in `body`, and return the id. The creation is queued and may take up to an hour."""
 
     def decode(value: object) -> str:
-        created = text(members(value), "task_id")
+        created = read(str, value, "task_id")
         if created != body.task_id:
             raise ShapeError("the answer names another VM than the requested one")
         return created
@@ -126,4 +118,4 @@ async def vm_logs(
 ) -> Outcome[tuple[str, ...]]:
     """Log of the node about a VM, oldest line first, without passwords. At most 99 lines and 8 KiB."""
     query = f"?flag={flag}&line_num={min(max(lines, 1), 99)}"
-    return decoded(await call(task_id=task_id, query=query), responses.log_lines)
+    return decoded(await call(task_id=task_id, query=query), log_lines)

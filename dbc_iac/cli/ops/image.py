@@ -12,7 +12,8 @@ from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
-from dbc_iac.api.storage_responses import StoredImage, stored_size
+from dbc_iac.api.responses import StoredImage
+from dbc_iac.api.storage_responses import stored_size
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run

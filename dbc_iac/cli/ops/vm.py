@@ -126,7 +126,7 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
         "id": vm.task_id,
         "status": vm.status,
         "node": found.route.name,
-        "order": vm.rent_order,
+        "order": vm.rent_order or None,
         "created": vm.create_time,
         "description": vm.desc,
         "system": vm.os,
@@ -140,9 +140,9 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
         "account": vm.user_name,
         "password": vm.login_password.reveal() if reveal else hidden,
         "vnc password": vm.vnc_password.reveal() if reveal else hidden,
-        "network": vm.network_name,
+        "network": vm.network_name or None,
         "local address": vm.local_address,
-        "mac": vm.mac_address,
+        "mac": vm.interface[0].mac_address if vm.interface else None,
         "firewall": vm.network_filters,
     }
     disks = "".join(f"\n  disk {d.name}  {gib(d.size_gib)}  {cell(d.source_file)}" for d in vm.disks)

@@ -14,7 +14,8 @@ from pydantic import Field
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.storage_responses import Progress, StoredImage
+from dbc_iac.api.responses import StoredImage
+from dbc_iac.api.storage_responses import Progress
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable

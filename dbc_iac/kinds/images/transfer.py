@@ -14,7 +14,8 @@ from msgspec import field
 from msgspec.structs import replace
 
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.storage_responses import Progress, StoredImage, stored_size
+from dbc_iac.api.responses import StoredImage
+from dbc_iac.api.storage_responses import Progress, stored_size
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.capabilities import FileProvider, UsesImageServer

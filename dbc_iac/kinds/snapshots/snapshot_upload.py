@@ -14,7 +14,8 @@ from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused
-from dbc_iac.api.storage_responses import SnapshotView, StoredImage, stored_size
+from dbc_iac.api.responses import StoredImage
+from dbc_iac.api.storage_responses import SnapshotView, stored_size
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
