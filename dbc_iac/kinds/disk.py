@@ -193,7 +193,7 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
 
     def check(self, resource: Resource[DiskSpec], inventory: Inventory) -> Iterable[Diagnostic]:
         vm = vm_of(resource.spec.vm, inventory)
-        if vm.pxe:
+        if vm.bios_mode == "pxe":
             yield resource.problem(
                 "ignored-by-node",
                 "vm",

@@ -172,7 +172,7 @@ class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
         return found
 
     def check(self, resource: Resource[SnapshotSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        if vm_of(resource.spec.vm, inventory).pxe:
+        if vm_of(resource.spec.vm, inventory).bios_mode == "pxe":
             yield resource.problem(
                 "ignored-by-node",
                 "vm",

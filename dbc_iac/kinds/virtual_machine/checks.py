@@ -17,8 +17,30 @@ from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 VmResource = Resource[VirtualMachineSpec]
 
 
-def check(vm: VmResource) -> Iterator[Diagnostic]:
-    """Every problem of one VM document on its own."""
+def check(resource: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+    """Every problem of one VM. Fields of an external one are not sent, and not checked."""
+    spec = resource.spec
+    if not spec.external:
+        yield from _fields(resource)
+        yield from _ports(resource, inventory)
+    if spec.public_ip is not None:
+        yield from _same_public_ip(resource, inventory)
+    if spec.network is not None:
+        yield from _cut_off_by_lan(resource, inventory)
+    image = None if spec.image.endswith(SUFFIX) else inventory.find("Image", spec.image)
+    if image is not None and getattr(image.spec, "node", "") != spec.node:
+        yield resource.problem(
+            "wrong-node",
+            "image",
+            f"{image.address} is a file on {getattr(image.spec, 'node', '')}, not on {spec.node}",
+            remedy="Add an Image for this node.",
+        )
+    if spec.external != (spec.id is not None):
+        yield from _task_id(resource)
+
+
+def _fields(vm: VmResource) -> Iterator[Diagnostic]:
+    """Fields that the node would refuse or ignore."""
     spec = vm.spec
     if spec.image.endswith(SUFFIX) and not re.fullmatch(patterns.IMAGE, spec.image):
         yield vm.problem(
@@ -28,10 +50,13 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             detail="The node pastes the name into shell commands.",
             remedy="Rename the image file.",
         )
-    yield from _ports(vm)
+    if "[dbc-iac:" in spec.description:
+        yield vm.problem(
+            "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
+        )
     if len(spec.firewall) > 1:
         yield from _firewall_order(vm)
-    if spec.bios_mode == "uefi" and not spec.windows:
+    if spec.bios_mode == "uefi" and spec.os == "linux":
         yield vm.problem(
             "ignored-by-node",
             "biosMode",
@@ -39,8 +64,19 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             detail="The node accepts biosMode uefi for a linux VM, but boots it in legacy mode.",
             remedy="Remove biosMode, or set os: windows.",
         )
-    yield from _pxe(vm) if spec.pxe else _not_pxe(vm)
-    if spec.login.username not in (None, spec.first_account) and spec.login.password is None and not spec.pxe:
+    if spec.bios_mode == "pxe":
+        yield from _pxe(vm)
+        return
+    if spec.data_disk is None:
+        yield vm.problem("missing-field", "", "dataDisk is required", remedy="Add `dataDisk: {size: 100Gi}`.")
+    if spec.nic_model != "virtio":
+        yield vm.problem(
+            "ignored-by-node",
+            "nicModel",
+            "nicModel has an effect only with biosMode pxe",
+            remedy="Remove nicModel.",
+        )
+    if spec.login.username not in (None, spec.first_account) and spec.login.password is None:
         yield vm.problem(
             "missing-field",
             "login.username",
@@ -49,13 +85,9 @@ def check(vm: VmResource) -> Iterator[Diagnostic]:
             "is used only to set its password, and must exist in the image.",
             remedy="Add `password: {env: NAME}` below login, or remove username.",
         )
-    if "[dbc-iac:" in spec.description:
-        yield vm.problem(
-            "reserved-text", "description", "a description must not contain [dbc-iac:", remedy="Remove that text."
-        )
 
 
-def task_id(vm: VmResource) -> Iterator[Diagnostic]:
+def _task_id(vm: VmResource) -> Iterator[Diagnostic]:
     """Only an external VM has an `id`: the ids of managed VMs are derived."""
     if vm.spec.external and vm.spec.id is None:
         yield vm.problem("missing-field", "external", "an external VM needs its task id", remedy="Add `id: TASK_ID`.")
@@ -69,7 +101,7 @@ def task_id(vm: VmResource) -> Iterator[Diagnostic]:
         )
 
 
-def same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+def _same_public_ip(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     """The node refuses a public IP of another of its VMs; on several nodes it would lead to one VM at most."""
     for other in inventory.before(vm, _public_ip)[:1]:
         yield vm.problem(
@@ -88,15 +120,7 @@ def _lan_and_machine(vm: VmResource, inventory: Inventory) -> Hashable:
     return vm.spec.network, _machine(vm.spec.node, inventory)
 
 
-def without_a_range(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
-    """An `auto` needs a `portRange` of the Node."""
-    node = f"Node/{vm.spec.node}"
-    for path, value in vm.spec.ports.numbers.items():
-        if value == "auto" and not vm.spec.external and not auto_ports(node, inventory, path):
-            yield no_free_port(vm, node, path)
-
-
-def cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
+def _cut_off_by_lan(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     """A node that does not host a LAN loses track of the LAN's bridge: the next VM there removes it."""
     host = inventory.find("Network", vm.spec.network or "")
     if host is None or _machine(getattr(host.spec, "via", ""), inventory) == _machine(vm.spec.node, inventory):
@@ -119,9 +143,9 @@ def _machine(node: str, inventory: Inventory) -> str:
     return str(getattr(found.spec, "id", "")) if found is not None else ""
 
 
-def _ports(vm: VmResource) -> Iterator[Diagnostic]:
+def _ports(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
     spec, ports = vm.spec, vm.spec.ports
-    needed, port = ("rdp", ports.rdp) if spec.windows else ("ssh", ports.ssh)
+    needed, port = ("rdp", ports.rdp) if spec.os == "windows" else ("ssh", ports.ssh)
     if port is None and not spec.public_ip:
         yield vm.problem(
             "missing-field",
@@ -131,7 +155,9 @@ def _ports(vm: VmResource) -> Iterator[Diagnostic]:
         )
     taken: dict[tuple[str, int], str] = {}
     for path, value in ports.numbers.items():
-        if isinstance(value, int) and ("tcp", value) in taken:
+        if value == "auto" and not auto_ports(f"Node/{spec.node}", inventory, path):
+            yield no_free_port(vm, f"Node/{spec.node}", path)
+        elif isinstance(value, int) and ("tcp", value) in taken:
             yield vm.problem(
                 "port-conflict",
                 path,
@@ -181,7 +207,7 @@ def _place(rule: str) -> int:
 def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
     spec = vm.spec
     # The node requires the port of the VM's own system here too, though nothing leads there. The other one is unused.
-    other = "ports.ssh" if spec.windows else "ports.rdp"
+    other = "ports.ssh" if spec.os == "windows" else "ports.rdp"
     for field in spec_fields(VirtualMachineSpec):
         path = field.path
         if (field.rule.no_effect_with_pxe or path == other) and field.read(spec):
@@ -192,16 +218,3 @@ def _pxe(vm: VmResource) -> Iterator[Diagnostic]:
                 detail="The node validates the field, and creates the VM without it.",
                 remedy=f"Remove {path}.",
             )
-
-
-def _not_pxe(vm: VmResource) -> Iterator[Diagnostic]:
-    spec = vm.spec
-    if spec.data_disk is None:
-        yield vm.problem("missing-field", "", "dataDisk is required", remedy="Add `dataDisk: {size: 100Gi}`.")
-    if spec.nic_model != "virtio":
-        yield vm.problem(
-            "ignored-by-node",
-            "nicModel",
-            "nicModel has an effect only with biosMode pxe",
-            remedy="Remove nicModel.",
-        )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capabilities import FileProvider, Host, UsesCapacity
@@ -24,7 +23,6 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Unmanaged
 from dbc_iac.kinds.images.files import (
     BASE,
     NOT_SHOWN,
-    SUFFIX,
     UNKNOWN_IMAGE,
     FileAt,
     files_at,
@@ -34,7 +32,8 @@ from dbc_iac.kinds.images.files import (
 )
 from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_route
-from dbc_iac.kinds.virtual_machine import checks, reading
+from dbc_iac.kinds.virtual_machine import reading
+from dbc_iac.kinds.virtual_machine.checks import check
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
 from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, port_in_use_unseen, ports_in_use
 from dbc_iac.kinds.virtual_machine.identity import task_id
@@ -56,11 +55,6 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
     file_field = "image"
     replace_in_place_last = True
 
-    @property
-    def no_effect_with_pxe(self) -> frozenset[str]:
-        """Fields that the node ignores with biosMode pxe."""
-        return frozenset(f.path for f in self.fields if f.rule.no_effect_with_pxe)
-
     def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:
         return node_route(resource.spec.node, inventory, resource.spec.rent_order)
 
@@ -72,31 +66,35 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
     def facts(self, resource: Resource[VirtualMachineSpec], whole_machine: bool | None) -> Facts:
         spec = resource.spec
         attached = spec.data_disk is not None and spec.data_disk.file is not None
-        return Facts(whole_machine, spec.pxe, spec.windows, attached)
+        return Facts(whole_machine, spec.bios_mode == "pxe", spec.os == "windows", attached)
 
     def networks_of(self, desired: Mapping[str, Json]) -> frozenset[str]:
         return frozenset({str(desired["network"])} if desired.get("network") else ())
 
     def _desired(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
         """The fields with defaults that depend on other fields, so that sent and compared values are the same."""
-        spec, values = resource.spec, super()._desired(resource, inventory)
+        spec = resource.spec
         if spec.external:
             return self._untouched(resource, inventory)
-        values["biosMode"] = spec.firmware
+        values = super()._desired(resource, inventory)
+        windows, pxe = spec.os == "windows", spec.bios_mode == "pxe"
+        # Sent always: the node's default does not depend on the system.
+        values["biosMode"] = spec.bios_mode or ("uefi" if windows else "legacy")
         values["image"] = image_file(spec.image, inventory)
         values["node"] = self.route(resource, inventory).target
-        if spec.network and not spec.pxe:
+        if spec.network and not pxe:
             values["network"] = lan_name(spec.network, inventory)
         values["rentOrder"] = self.route(resource, inventory).rent_order or "none"
         if spec.login.password is not None:  # without one no call is made, and whose account it is is not managed
-            values["login.username"] = spec.account
-        remote = "rdp" if spec.windows else "ssh"
+            values["login.username"] = spec.login.username or spec.first_account
+        remote = "rdp" if windows else "ssh"
         if spec.public_ip and f"ports.{remote}" not in values:
-            values[f"ports.{remote}"] = 3389 if spec.windows else 22
+            values[f"ports.{remote}"] = 3389 if windows else 22
         if spec.power == "unmanaged":
             del values["power"]
-        if spec.pxe:
-            values = {p: v for p, v in values.items() if p not in self.no_effect_with_pxe}
+        if pxe:
+            ignored = {f.path for f in self.fields if f.rule.no_effect_with_pxe}
+            values = {p: v for p, v in values.items() if p not in ignored}
         return with_base(values, root_image(spec.image, inventory), values["image"])
 
     def _untouched(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> dict[str, Json]:
@@ -136,27 +134,6 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
         images = (Address(a).name for a in inventory.names(Address.of("Image", resource.spec.image)))
         return any(self._digest(resource, inventory, image) == marker.digest for image in images)
 
-    def check(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Iterable[Diagnostic]:
-        spec = resource.spec
-        if not spec.external:
-            yield from checks.check(resource)
-        if spec.public_ip is not None:
-            yield from checks.same_public_ip(resource, inventory)
-        if "auto" in spec.ports.numbers.values():
-            yield from checks.without_a_range(resource, inventory)
-        if spec.network is not None:
-            yield from checks.cut_off_by_lan(resource, inventory)
-        image = None if spec.image.endswith(SUFFIX) else inventory.find("Image", spec.image)
-        if image is not None and getattr(image.spec, "node", "") != resource.spec.node:
-            yield resource.problem(
-                "wrong-node",
-                "image",
-                f"{image.address} is a file on {getattr(image.spec, 'node', '')}, not on {resource.spec.node}",
-                remedy="Add an Image for this node.",
-            )
-        if spec.external != (spec.id is not None):
-            yield from checks.task_id(resource)
-
     def capacity(self, fields: Mapping[str, Json]) -> Capacity:
         """Capacity by desired or applied fields. With a public IP only the screen's port is on the host, but the node
         compares the ssh port (with windows the rdp port) at each start anyway."""
@@ -181,6 +158,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
             addresses=frozenset({public_ip} if isinstance(public_ip, str) and public_ip else ()),
         )
 
+    check = staticmethod(check)
     preflight = staticmethod(preflight)
     observe = staticmethod(reading.observe)
 

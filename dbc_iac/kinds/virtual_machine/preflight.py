@@ -36,7 +36,9 @@ def preflight(
     if "image" in changed:
         yield from _image(resource, hardware, machine.route.target, machine.inventory)
         yield from _attached(resource)
-    share = _share(machine, order, hardware)
+    share = 1.0  # of the machine's cores and memory: a partial order may take as much as it has of the GPUs
+    if machine.whole is False and order is not None and hardware.gpu_count:
+        share = len(order.gpu_index) / hardware.gpu_count
     if changed & {"gpus", "rentOrder"}:
         yield from _gpus(resource, desired, machine, order, hardware)
     if "cpus" in changed:
@@ -130,13 +132,6 @@ def _image(vm: VmResource, hardware: NodeHardware, target: str, inventory: Inven
         "If the file does not exist, the node refuses the creation.",
         "Check the name. Listed images: " + (", ".join(sorted(i.name for i in hardware.images)) or "none") + ".",
     )
-
-
-def _share(machine: Machine, order: RentOrder | None, hardware: NodeHardware) -> float:
-    """The share of the machine's cores and memory that a partial order may take."""
-    if machine.whole is not False or order is None or not hardware.gpu_count:
-        return 1.0
-    return len(order.gpu_index) / hardware.gpu_count
 
 
 def _gpus(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import Any
@@ -100,7 +101,12 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
             plain = list(value) if isinstance(value, tuple) else value
             values[path] = size_text(value) if isinstance(value, Fraction) else plain
     _data_disk(lookup, details, values)
-    _public_ip(lookup, details, masked_ip, values)
+    # `ssh_ip` is the public IP where there is one, else the machine's own: decidable only when they differ.
+    applied = lookup.binding.applied.get("publicIp") if lookup.binding else None
+    if details.ssh_ip and details.ssh_ip == applied:
+        values["publicIp"] = applied
+    elif details.ssh_ip and masked_ip and "." in masked_ip:
+        values["publicIp"] = None if fnmatchcase(details.ssh_ip, masked_ip) else details.ssh_ip
     if status in POWER:
         values["power"] = POWER[status]
     notes: tuple[str, ...] = ()
@@ -175,20 +181,3 @@ def _data_disk(lookup: Lookup, details: VmDetails, values: dict[str, Json]) -> N
         values["dataDisk.size"] = size_text(disk.size_gib)
     elif disk is None and bound is not None:
         values["dataDisk.size"] = "0Gi"  # its file is gone: visible drift
-
-
-def _public_ip(lookup: Lookup, details: VmDetails, machine_ip: str | None, values: dict[str, Json]) -> None:
-    """`ssh_ip` is the public IP where there is one, else the machine's own: decidable only when they differ."""
-    applied = lookup.binding.applied.get("publicIp") if lookup.binding else None
-    if (details.ssh_ip and details.ssh_ip == applied) or (
-        details.ssh_ip and machine_ip and "." in machine_ip and not matches_mask(details.ssh_ip, machine_ip)
-    ):
-        values["publicIp"] = details.ssh_ip
-    elif details.ssh_ip and machine_ip and "." in machine_ip:
-        values["publicIp"] = None
-
-
-def matches_mask(address: str, mask: str) -> bool:
-    """Whether an address fits one whose octets are partly `*`."""
-    parts, masks = address.split("."), mask.split(".")
-    return len(parts) == len(masks) and all(m in {"*", p} for p, m in zip(parts, masks, strict=True))

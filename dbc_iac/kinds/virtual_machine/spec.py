@@ -167,26 +167,9 @@ class VirtualMachineSpec(Spec):
         return given
 
     @property
-    def firmware(self) -> str:
-        """The boot mode to send, always: the node's default does not depend on the system."""
-        return self.bios_mode or ("uefi" if self.os == "windows" else "legacy")
-
-    @property
-    def pxe(self) -> bool:
-        return self.firmware == "pxe"
-
-    @property
-    def windows(self) -> bool:
-        return self.os == "windows"
-
-    @property
-    def account(self) -> str:
-        return self.login.username or self.first_account
-
-    @property
     def first_account(self) -> str:
         """The account of an image of this system, whose password the node generates at creation."""
-        return "Administrator" if self.windows else "dbc"
+        return "Administrator" if self.os == "windows" else "dbc"
 
 
 def vm_of(name: str, inventory: Inventory) -> VirtualMachineSpec:
