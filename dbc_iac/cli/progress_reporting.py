@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 from msgspec import Struct
@@ -26,8 +26,11 @@ from dbc_iac.operations.signals import handled
 from dbc_iac.plan import Plan
 from dbc_iac.views.json.events import begin_json, end_json, event_json
 from dbc_iac.views.markdown.apply import report_markdown
-from dbc_iac.views.progress import PlainProgress, Progress
+from dbc_iac.views.progress import PlainProgress
 from dbc_iac.views.text.apply import report_json, report_text
+
+if TYPE_CHECKING:
+    from dbc_iac.views.live import LiveProgress
 
 REMIND_SECONDS = 30.0
 """Interval at which an apply without news is checked for a reminder."""
@@ -62,7 +65,7 @@ class EventLog(Struct):
 class ProgressReporter(Observer):
     """Passes every event, with secrets removed, to the terminal and to the event log."""
 
-    progress: Progress
+    progress: PlainProgress | LiveProgress
 
     log: EventLog | None = None
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from types import TracebackType
-from typing import Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -125,22 +123,6 @@ def percent_of(event: Event) -> int | None:
     """Share of a transfer that is done, 0 to 100; None for an event that names none."""
     found = _PERCENT.search(str(event.detail.get("status", "")))
     return None if found is None else min(int(found[1]), 100)
-
-
-class Progress(Protocol):
-    """Shows events as they come. Used as a context: a drawing is removed at its end."""
-
-    def show(self, event: Event) -> None: ...
-
-    def notice(self, text: str) -> None: ...
-
-    def remind(self, at: float) -> None: ...
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class PlainProgress(nullcontext[None]):

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from dbc_iac.cli.app import App
-from dbc_iac.cli.approval import Approval, require_approval
+from dbc_iac.cli.commands.apply import Approval, require_approval
 from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.plan import Action, Plan

@@ -7,7 +7,7 @@ options, and the names that users of other tools know.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import click
@@ -32,6 +32,8 @@ _MODULES = {
     **{name: f"dbc_iac.cli.commands.{name.replace('-', '_')}" for name in _COMMANDS},
     "import": "dbc_iac.cli.commands.import_",
 }
+_EXAMPLES = "\b\nExamples:"
+"""The head of examples, in click's notation for text that is not wrapped."""
 
 
 class LazyGroup(click.Group):
@@ -91,7 +93,7 @@ def _complete(command: click.Command, path: str) -> None:
             if taken.isdisjoint((*option.opts, option.name)):
                 command.params.append(hidden := copy.copy(option))
                 hidden.hidden = True
-    command.epilog = epilog(lines)
+    command.epilog = "\n".join((_EXAMPLES, *(f"  dbc-iac {line}" for line in lines)))
 
 
 def _passes_arguments_on(command: click.Command, typed: Sequence[str] = ()) -> bool:
@@ -102,16 +104,15 @@ def _passes_arguments_on(command: click.Command, typed: Sequence[str] = ()) -> b
     return any(parameter.type is click.UNPROCESSED for parameter in command.params)
 
 
-def epilog(lines: Iterable[str]) -> str:
-    """Examples in click's notation for text that is not wrapped."""
-    return "\n".join(("\b", "Examples:", *(f"  dbc-iac {line}" for line in lines)))
-
-
 @click.group(
     cls=LazyGroup,
     modules=_MODULES,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=epilog(("init --name lab", "plan", "-e prod --stack blue apply --yes", "-C infra drift --json")),
+    epilog=f"""{_EXAMPLES}
+  dbc-iac init --name lab
+  dbc-iac plan
+  dbc-iac -e prod --stack blue apply --yes
+  dbc-iac -C infra drift --json""",
 )
 @click.version_option(__version__)
 @click.pass_obj

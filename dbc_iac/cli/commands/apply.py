@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from dbc_iac.address import Address
 from dbc_iac.apply import ApplyOptions, Report
 from dbc_iac.cli.app import App
-from dbc_iac.cli.approval import Approval, require_approval
+from dbc_iac.cli.approval import require_terminal
 from dbc_iac.cli.options import FILE, ApplyArguments, PlanOutput, apply_options, yes_option
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.plan_output import report_diagnostics, write_outputs
 from dbc_iac.cli.progress_reporting import ProgressReporter, write_report
 from dbc_iac.cli.selection import planning_options
 from dbc_iac.diagnostics import ExitCode, failure
+from dbc_iac.kinds import kind_of
 from dbc_iac.operations.apply import apply_plan, close_pending
 from dbc_iac.operations.outputs import evaluate_outputs, resource_values
 from dbc_iac.operations.plan import PlanToApply, plan_now
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.secrets import require_secrets
-from dbc_iac.plan import Action, PlanOptions
+from dbc_iac.plan import Action, Plan, PlanOptions
 from dbc_iac.views.disruption import disruptions
 from dbc_iac.views.text.apply import report_json, report_lines
-from dbc_iac.views.text.lines import Line, Tone
+from dbc_iac.views.text.lines import Line, Tone, escaped_lines
 from dbc_iac.views.text.outputs import outputs_text
 from dbc_iac.views.text.plan import plan_lines, scope, summary
+
+
+class Approval(Enum):
+    """The approval that was given before the plan was shown."""
+
+    NONE = auto()
+    """The user is asked, and sees the data loss first."""
+    CHANGES = auto()
+    """`--yes`: all changes but the loss of users' data."""
+    DATA_LOSS = auto()
+    """A reviewed plan, `destroy`, or --allow-data-loss."""
 
 
 @click.command("apply")
@@ -137,3 +151,38 @@ def _outputs(app: App, project: Project) -> dict[str, Any]:
     values, problems = evaluate_outputs(project, templates, resources)
     app.report(problems)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def require_approval(app: App, plan: Plan, given: Approval) -> None:
+    """Ask for approval if it is not given. Raises DiagnosticError, Exit."""
+    if given is Approval.NONE:
+        _ask(app, plan)
+    if given is not Approval.CHANGES:
+        return
+    # Deposed objects were approved with the plan that replaced them.
+    removed = [c for c in plan.pending if c.losses and not Address(c.address).deposed]
+    lost = [c.address for c in removed if kind_of(c.kind).keeps_data({**c.applied, **c.observed})]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise failure(
+            "data-loss",
+            f"--yes does not approve the data loss of {lost[0]}{more}",
+            f"--yes covers only disks created with a VM, not separate disks and files: {', '.join(lost)}.",
+            "Use --allow-data-loss, or apply a reviewed plan (`dbc-iac plan -o FILE`, `dbc-iac apply FILE`).",
+            address=lost[0],
+            exit_code=ExitCode.REFUSED,
+        )
+
+
+def _ask(app: App, plan: Plan) -> None:
+    """Ask for `yes`, or to delete data with all resources, for the name of the project."""
+    expected = plan.project if plan.destroy and any(change.losses for change in plan.pending) else "yes"
+    require_terminal(app, "Use --yes, or apply a plan FILE.")
+    what = "the name of the project" if expected == plan.project else "yes"
+    about = f"{summary(plan)} {scope(plan, disruptions(plan))}"
+    question = f"{about}\nType {what} to {'delete the data' if what != 'yes' else 'apply'}:"
+    text = escaped_lines(app.redaction(question))
+    answer = click.prompt(text, default="", show_default=False, prompt_suffix=" ")
+    if answer.strip() != expected:
+        app.note("Nothing was changed: the plan was not approved.")
+        raise click.exceptions.Exit(ExitCode.REFUSED)

@@ -6,8 +6,7 @@ import click
 from msgspec.structs import replace
 
 from dbc_iac.cli.app import App
-from dbc_iac.cli.approval import Approval
-from dbc_iac.cli.commands.apply import confirm_and_apply
+from dbc_iac.cli.commands.apply import Approval, confirm_and_apply
 from dbc_iac.cli.options import ApplyArguments, PlanOutput, apply_options, yes_option
 from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.cli.selection import planning_options
