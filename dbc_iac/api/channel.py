@@ -27,8 +27,8 @@ from dbc_iac.api.auth.credentials import (
     SessionOwner,
     WalletCredentials,
 )
+from dbc_iac.api.auth.keys import Nonce, SessionId
 from dbc_iac.api.auth.sessions import SessionStore
-from dbc_iac.api.auth.signable import Nonce, SessionId
 from dbc_iac.api.http import Reply
 from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify

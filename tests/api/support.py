@@ -15,9 +15,8 @@ import pytest
 import sr25519
 
 from dbc_iac.api.auth.credentials import Credentials
-from dbc_iac.api.auth.keys import Sr25519Key
+from dbc_iac.api.auth.keys import Nonce, SessionId, Sr25519Key
 from dbc_iac.api.auth.sessions import SessionStore
-from dbc_iac.api.auth.signable import Nonce, SessionId
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.api.secret import SecretText

@@ -10,8 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbc_iac.api.auth.base58 import AddressError, b58decode, b58encode, ss58_decode, ss58_encode
-from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key, multisig_address, public_key_of, verify
+from dbc_iac.api.auth.keys import (
+    AddressError,
+    KeyMaterialError,
+    Sr25519Key,
+    b58decode,
+    b58encode,
+    multisig_address,
+    public_key_of,
+    ss58_decode,
+    ss58_encode,
+    verify,
+)
 from dbc_iac.api.secret import SecretText
 from tests.api.support import key, nonce
 

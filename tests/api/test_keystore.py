@@ -68,7 +68,7 @@ def test_a_keystore_gives_its_key(version: str, form: str) -> None:
 
 def test_the_address_may_be_of_another_network() -> None:
     generic = hashlib.blake2b(b"SS58PRE\0" + PUBLIC, digest_size=64).digest()[:2]
-    from dbc_iac.api.auth.base58 import b58encode
+    from dbc_iac.api.auth.keys import b58encode
 
     exported = keystore(address=b58encode(b"\0" + PUBLIC + generic))
     assert open_keystore(exported, SecretText(PASSWORD)).address == key("renter").address

@@ -15,10 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dbc_iac
-from dbc_iac.api.auth.base58 import b58check_encode, b58encode
 from dbc_iac.api.auth.credentials import Credentials, MultisigCredentials, WalletCredentials
-from dbc_iac.api.auth.keys import verify
-from dbc_iac.api.auth.signable import Nonce, SessionId
+from dbc_iac.api.auth.keys import Nonce, SessionId, b58check_encode, b58encode, verify
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.secret import SecretText
 from tests.api.support import Script, channel, exchanges, key, nonce, ok, run, session_id, signed_texts

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from dbc_iac.api.auth.keys import Sr25519Key, multisig_address, public_key_of, verify
-from dbc_iac.api.auth.signable import Nonce, SessionId
+from dbc_iac.api.auth.keys import Nonce, SessionId, Sr25519Key, multisig_address, public_key_of, verify
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 

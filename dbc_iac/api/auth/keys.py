@@ -1,8 +1,12 @@
-"""sr25519 keys of wallets and nodes: derivation, signatures, and the account of a multisig. No I/O.
+"""sr25519 keys of wallets and nodes, their SS58 addresses, and the two texts that they sign. No I/O.
+
+A wallet's key also signs transactions of the chain, in the same scheme over raw bytes. So a key signs no text that
+another party chose freely, but nonces of dbc-iac and checked session ids. Both texts are Base58Check of a UUID: always
+55 letters and digits. No transaction has this form: its signed payload contains two 32-byte block hashes, or is the
+32-byte hash of a longer payload. `Sr25519Key.sign` is the only call that signs with a wallet or node key.
 
 A signature covers the raw ASCII bytes of the signed text, nothing else: no wrapper, no hash, no hexadecimal. It is sent
 as 128 hexadecimal digits. Signatures are randomised: two of the same text differ, so they are verified, never compared.
-`Sr25519Key.sign` is the only call that signs with a wallet or node key, and `signable` has all that it signs.
 """
 
 from __future__ import annotations
@@ -11,31 +15,60 @@ import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn, final
+from uuid import UUID
 
 import sr25519
+from msgspec import Struct
 
-from dbc_iac.api.auth.base58 import AddressError, ss58_decode, ss58_encode
-from dbc_iac.api.auth.signable import Nonce, SessionId, Signable
 from dbc_iac.api.secret import SecretText
 
-__all__ = [
-    "AddressError",
-    "KeyMaterialError",
-    "Sr25519Key",
-    "multisig_address",
-    "public_key_of",
-    "ss58_decode",
-    "ss58_encode",
-    "verify",
-]
-
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_SS58_PREFIX = 42
+_SIGNABLE_LENGTH = 55
+_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEX64 = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
 _JUNCTION = re.compile(r"(//?)([^/]+)")
 _PATH = re.compile(r"(//?[^/]+)*")
 
 
+class AddressError(ValueError):
+    """Text that is not an SS58 address with prefix 42."""
+
+
 class KeyMaterialError(ValueError):
     """A seed, phrase, path or keystore that gives no key. The text never holds any of it."""
+
+
+@final
+class Nonce(Struct, frozen=True):
+    """A nonce in the form of DBC's own tool. Made of a UUID, never of a given text."""
+
+    uuid: UUID
+
+    @property
+    def text(self) -> str:
+        return b58check_encode(str(self.uuid).encode())
+
+
+@final
+class SessionId(Struct, frozen=True):
+    """A session id as nodes make them. Raises ValueError for any other text."""
+
+    secret: SecretText
+
+    def __post_init__(self) -> None:
+        text = self.secret.reveal()
+        # The length comes first: decoding takes time with the square of it.
+        uuid = b58decode(text)[:-4] if len(text) == _SIGNABLE_LENGTH else b""
+        if not _UUID.fullmatch(uuid) or b58check_encode(uuid) != text:
+            raise ValueError("not a session id")
+
+    @property
+    def text(self) -> str:
+        return self.secret.reveal()
+
+
+Signable = Nonce | SessionId
 
 
 @final
@@ -122,6 +155,59 @@ def public_key_of(wallet: str) -> bytes:
     """The public key behind a wallet: an SS58 address, or a node id. Raises AddressError."""
     match = _HEX64.fullmatch(wallet)
     return bytes.fromhex(match[1]) if match else ss58_decode(wallet)
+
+
+def ss58_encode(public_key: bytes) -> str:
+    """The address of a 32-byte public key or account id, with prefix 42: it starts with `5`."""
+    if len(public_key) != 32:
+        raise ValueError("a public key has 32 bytes")
+    body = bytes([_SS58_PREFIX]) + public_key
+    return b58encode(body + hashlib.blake2b(b"SS58PRE" + body, digest_size=64).digest()[:2])
+
+
+def ss58_decode(address: str) -> bytes:
+    """The 32 bytes behind an address. Raises AddressError: another prefix, length or checksum.
+
+    A wallet is compared with the chain's text as text, so only the one canonical form of an address is accepted.
+    """
+    try:
+        raw = b58decode(address)
+    except ValueError as error:
+        raise AddressError(f"not an SS58 address: {error}") from None
+    if len(raw) != 35:
+        raise AddressError("not an SS58 address of a 32-byte key")
+    if raw[0] != _SS58_PREFIX:
+        raise AddressError(f"an address of another network (prefix {raw[0]}); DBC wallets have prefix {_SS58_PREFIX}")
+    if ss58_encode(raw[1:33]) != address:
+        raise AddressError("the checksum of the address is wrong: a mistyped letter?")
+    return raw[1:33]
+
+
+def b58check_encode(body: bytes) -> str:
+    """Base58Check: the bytes and their checksum."""
+    return b58encode(body + hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4])
+
+
+def b58encode(raw: bytes) -> str:
+    number = int.from_bytes(raw, "big")
+    letters: list[str] = []
+    while number:
+        number, index = divmod(number, 58)
+        letters.append(_ALPHABET[index])
+    zeros = len(raw) - len(raw.lstrip(b"\0"))
+    return "1" * zeros + "".join(reversed(letters))
+
+
+def b58decode(text: str) -> bytes:
+    """Raises ValueError on a letter outside the alphabet."""
+    number = 0
+    for letter in text:
+        index = _ALPHABET.find(letter)
+        if index < 0:
+            raise ValueError("a letter that base58 does not have")
+        number = number * 58 + index
+    zeros = len(text) - len(text.lstrip("1"))
+    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def multisig_address(wallets: Sequence[str], threshold: int) -> str:

@@ -10,8 +10,7 @@ import hashlib
 
 import sr25519
 
-from dbc_iac.api.auth.base58 import b58decode
-from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key
+from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key, b58decode
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
 

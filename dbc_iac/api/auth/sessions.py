@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dbc_iac.api.auth.credentials import SessionCredentials, SessionOwner
-from dbc_iac.api.auth.signable import SessionId
+from dbc_iac.api.auth.keys import SessionId
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from dbc_iac.api import responses
 from dbc_iac.api.auth.credentials import SessionCredentials
-from dbc_iac.api.auth.signable import SessionId
+from dbc_iac.api.auth.keys import SessionId
 from dbc_iac.api.channel import session_id_of
 from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass

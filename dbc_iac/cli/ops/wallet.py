@@ -13,8 +13,7 @@ from typing import Literal
 import click
 
 from dbc_iac.api.auth.credentials import MultisigCredentials, NodeKeyCredentials, WalletCredentials
-from dbc_iac.api.auth.keys import Sr25519Key, multisig_address
-from dbc_iac.api.auth.signable import Nonce, SessionId, Signable
+from dbc_iac.api.auth.keys import Nonce, SessionId, Signable, Sr25519Key, multisig_address
 from dbc_iac.api.endpoints import nodes
 from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
