@@ -74,7 +74,7 @@ class App(Struct):
 
     def load_files(self) -> LoadedProject:
         """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
-        from dbc_iac.kinds import models
+        from dbc_iac.kinds import MODELS
         from dbc_iac.manifest.load import load_project
 
         return load_project(
@@ -83,7 +83,7 @@ class App(Struct):
             variables=self.variables,
             variable_files=self.variable_files,
             environ=self.runtime.environ,
-            models=models(),
+            models=MODELS,
             sources=self.sources,
         )
 

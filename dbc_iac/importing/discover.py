@@ -18,7 +18,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.importable import Importable, importable
 from dbc_iac.kinds.framework.inventory import Resource
-from dbc_iac.kinds.framework.kind import kind_of, models
+from dbc_iac.kinds.framework.kind import MODELS, kind_of
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
@@ -56,7 +56,7 @@ class Findings(Struct, frozen=True):
 async def find_unbound(context: PlanContext, reader: CachedReader, held: Mapping[Object, str]) -> Findings:
     """Discover objects on every Node and BareMetalManager of the manifests. `held`: objects of other stacks."""
     unread: dict[str, str] = {}
-    kinds = [kind for name in models() if isinstance(kind := kind_of(name), Importable)]
+    kinds = [kind for name in MODELS if isinstance(kind := kind_of(name), Importable)]
     looks = [_on(kind, r, context, reader, unread) for kind in kinds for r in context.inventory.of(kind.place)]
     there = [*itertools.chain(*await asyncio.gather(*looks))]
     owners = {(one.place, one.id): one.whose for one in there if not one.parent_id}

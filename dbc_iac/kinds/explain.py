@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from dbc_iac.diagnostics import DiagnosticError, failure
-from dbc_iac.kinds import kinds
+from dbc_iac.kinds import MODELS, kind_of
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.project import ProjectSpec
 
@@ -39,14 +39,14 @@ class Explanation(Struct, frozen=True):
 def explain(typed: str) -> Explanation:
     """The documentation of `KIND` or `KIND.field.field`. Raises DiagnosticError for an unknown one."""
     name, *path = typed.split(".")
-    models: dict[str, type[BaseModel]] = {"Project": ProjectSpec, **{n: k.spec for n, k in kinds().items()}}
+    models: dict[str, type[BaseModel]] = {"Project": ProjectSpec, **MODELS}
     by_lower = {n.lower(): n for n in models}
     kind = by_lower.get(name.lower()) or by_lower.get(name.lower().removesuffix("s"))
     if kind is None:
         raise _unknown("kind", name, models)
     model = models[kind]
     schema = model.model_json_schema(by_alias=True)
-    rules = {f.path: f.rule.behaviour.value for f in kinds()[kind].fields} if kind in kinds() else {}
+    rules = {f.path: f.rule.behaviour.value for f in kind_of(kind).fields} if kind in MODELS else {}
     here, found = schema, None
     walked: list[str] = [p for p in path if p != "spec"]
     for number, part in enumerate(walked):

@@ -9,7 +9,7 @@ from msgspec import convert
 
 from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
-from dbc_iac.kinds.framework.kind import kind_of, models
+from dbc_iac.kinds.framework.kind import MODELS, kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest.header import NAME
 from dbc_iac.state.document import Binding
@@ -45,7 +45,7 @@ def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
 
 def unusable_part(address: str, binding: Binding) -> str:
     """First part of a binding that no apply can have written; empty if there is none."""
-    if binding.kind not in models():
+    if binding.kind not in MODELS:
         return "kind"
     if address != binding.address or unusable_address(address, binding.kind):
         return "address"

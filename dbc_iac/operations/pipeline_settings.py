@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.kinds import models
+from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.project import FILE, ProjectSpec
 from dbc_iac.manifest.secrets import SecretRef, secret_places
@@ -61,7 +61,7 @@ def settings_of(directory: Path) -> PipelineSettings:
 
 def _load(directory: Path, environment: str = "") -> LoadedProject:
     return load_project(
-        directory, environment=environment, variables={}, variable_files=(), environ={}, models=models(), sources={}
+        directory, environment=environment, variables={}, variable_files=(), environ={}, models=MODELS, sources={}
     )
 
 

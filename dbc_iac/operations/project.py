@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode, failure
-from dbc_iac.kinds import Inventory, Resource, models
+from dbc_iac.kinds import MODELS, Inventory, Resource
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.recorded import unusable_part
 from dbc_iac.manifest.header import check_stack_name
@@ -91,7 +91,7 @@ class Project(Struct, dict=True):
             variables=variables or {},
             variable_files=variable_files,
             environ=runtime.environ,
-            models=models(),
+            models=MODELS,
             sources=sources,
             only_project_file=only_project_file,
         )

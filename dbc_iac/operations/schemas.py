@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dbc_iac.kinds import models
+from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.schema import schemas
 from dbc_iac.state.document import State
 from dbc_iac.state.records import journal_schema
@@ -14,7 +14,7 @@ from dbc_iac.views.json.schemas import plan_schema, report_schema
 
 def contracts() -> dict[str, str]:
     """The text of every schema, by file name. Deterministic."""
-    documents = dict(schemas(models()))
+    documents = dict(schemas(MODELS))
     documents["state.schema.json"] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **State.model_json_schema(by_alias=True),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.kinds import models
+from dbc_iac.kinds import MODELS
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_route
 from dbc_iac.manifest.secrets import SecretRef
@@ -70,7 +70,7 @@ def _check(plan: Plan) -> None:
 
 
 def _check_change(change: Change) -> None:
-    if change.kind not in models():
+    if change.kind not in MODELS:
         raise WrongTypeError("is not a kind", change.address, "kind")
     if unusable_address(change.address, change.kind):
         raise WrongTypeError("is not an address of its kind", change.address)

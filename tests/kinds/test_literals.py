@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.kind import models
+from dbc_iac.kinds.framework.kind import MODELS
 
 PACKAGE = Path(__file__).parents[2] / "dbc_iac"
 ENGINE = ("plan", "apply", "importing", "views", "cli")
@@ -33,13 +33,13 @@ def literals(source: str, names: set[str]) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("package", ENGINE)
 def test_the_engine_names_no_kind_and_no_field_of_a_kind(package: str) -> None:
-    fields = {field.path for kind in models() for field in kind_of(kind).fields} - PLAIN
+    fields = {field.path for kind in MODELS for field in kind_of(kind).fields} - PLAIN
     found = []
     for file in sorted((PACKAGE / package).rglob("*.py")):
         name = file.relative_to(PACKAGE).as_posix()
         if name.startswith(OF_KINDS):
             continue
-        names = {*fields, *models()} - (GROUPS if name == "cli/commands/__init__.py" else set())
+        names = {*fields, *MODELS} - (GROUPS if name == "cli/commands/__init__.py" else set())
         found += [f"{name}:{line}: {text}" for line, text in literals(file.read_text("utf-8"), names)]
     assert found == []
 

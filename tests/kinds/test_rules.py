@@ -9,7 +9,7 @@ import pytest
 
 from dbc_iac.api.requests import CreateVm, ModifyVm
 from dbc_iac.json import Json
-from dbc_iac.kinds import Inventory, Resource, kind_of, kinds
+from dbc_iac.kinds import MODELS, Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Powered, UsesCapacity
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
@@ -50,7 +50,7 @@ def task(kind: str, path: str) -> GoalInput:
 
 
 def fields_in_place() -> Iterator[tuple[str, SpecField]]:
-    for name, kind in kinds().items():
+    for name, kind in ((n, kind_of(n)) for n in MODELS):
         yield from ((name, f) for f in kind.fields if f.rule.behaviour in IN_PLACE)
 
 
@@ -161,7 +161,7 @@ def test_ports_of_the_rules_are_those_of_the_capacity() -> None:
     assert vm.capacity(values).ports == {("tcp", 1), ("tcp", 2), ("tcp", 3), ("udp", 4)}
 
 
-@pytest.mark.parametrize("name", sorted(kinds()))
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_capabilities_name_fields_of_their_kind(name: str) -> None:
     kind = kind_of(name)
     paths = {f.path: f for f in kind.fields}
@@ -174,7 +174,7 @@ def test_capabilities_name_fields_of_their_kind(name: str) -> None:
         assert kind.file_field in {"", *paths}
 
 
-@pytest.mark.parametrize("name", sorted(n for n, k in kinds().items() if not k.read_only))
+@pytest.mark.parametrize("name", sorted(n for n in MODELS if not kind_of(n).read_only))
 def test_a_kind_that_can_be_created_binds_its_object(name: str) -> None:
     kind: Any = kind_of(name)
     samples: dict[str, Json] = {

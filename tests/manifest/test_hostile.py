@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
-from dbc_iac.kinds import models
+from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.evaluation import EvaluationError, evaluate
 from dbc_iac.manifest.expand import Expander
 from dbc_iac.manifest.source_map import SourceMap
@@ -146,7 +146,7 @@ _JSON = st.recursive(
 _KEYS = ("apiVersion", "kind", "metadata", "spec", "forEach", "x-y", "other")
 
 
-@given(st.dictionaries(st.sampled_from(_KEYS), _JSON), st.sampled_from([None, *sorted(models())]), _JSON)
+@given(st.dictionaries(st.sampled_from(_KEYS), _JSON), st.sampled_from([None, *sorted(MODELS)]), _JSON)
 @settings(max_examples=examples(suite=60, proof=300), deadline=None)
 def test_any_document_returns_resources_or_diagnostics(value: dict[str, Any], kind: str | None, spec: Any) -> None:
     import json
@@ -159,7 +159,7 @@ def test_any_document_returns_resources_or_diagnostics(value: dict[str, Any], ki
         [read] = read_yaml(json.dumps(value, ensure_ascii=True).encode(), "m.yaml")
     except DiagnosticError:
         return
-    resources = list(Expander(models(), {"var": {}}, found).read(read))
+    resources = list(Expander(MODELS, {"var": {}}, found).read(read))
     assert bool(resources) != bool(found.errors) or value.get("forEach") is not None
 
 
@@ -212,7 +212,7 @@ def test_a_default_with_a_fraction_is_a_number(tmp_path: Path) -> None:
         }
     )
     loaded = load_project(
-        tmp_path, environment="", variables={}, variable_files=(), environ={}, models=models(), sources={}
+        tmp_path, environment="", variables={}, variable_files=(), environ={}, models=MODELS, sources={}
     )
     [disk] = loaded.resources
     assert (disk.spec.size, disk.labels) == (3, {"team": "vision"})  # type: ignore[attr-defined]

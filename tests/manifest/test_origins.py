@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError
-from dbc_iac.kinds import models
+from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.load import load_project
 from tests.projects import PROJECT, project, vm
 
@@ -27,7 +27,7 @@ def problems(
             variables=given or {},
             variable_files=[],
             environ={},
-            models=models(),
+            models=MODELS,
             sources={},
         )
     except DiagnosticError as error:

@@ -213,7 +213,7 @@ def test_for_each_and_variables_are_expanded(tmp_path: Path) -> None:
     }  # fmt: skip
     made = project(tmp_path, document("VirtualMachine", "w", spec, forEach={"one": 1, "two": 2}))
     made.write({"prod.yaml": "count: 4\n"})
-    from dbc_iac.kinds import models
+    from dbc_iac.kinds import MODELS
     from dbc_iac.manifest.load import load_project
 
     loaded = load_project(
@@ -222,7 +222,7 @@ def test_for_each_and_variables_are_expanded(tmp_path: Path) -> None:
         variables={"team": "audio"},
         variable_files=(),
         environ={},
-        models=models(),
+        models=MODELS,
         sources={},
     )
     machines = [r for r in loaded.resources if r.kind == "VirtualMachine"]

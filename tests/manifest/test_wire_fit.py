@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from dbc_iac.api import requests
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import INT32, segment
-from dbc_iac.kinds import kinds
+from dbc_iac.kinds import MODELS, kind_of
 from dbc_iac.kinds.framework.spec import SpecField
 from tests.api.test_requests import SERVER, VM
 from tests.examples import examples
@@ -84,7 +84,7 @@ NEVER_SENT_IN_A_BODY = {
     "refresh", "retain", "trigger", "nextBoot.device", "nextBoot.trigger",
 }  # fmt: skip
 
-FIELDS: dict[str, SpecField] = {f"{k}.{f.path}": f for k, kind in kinds().items() for f in kind.fields}
+FIELDS: dict[str, SpecField] = {f"{k}.{f.path}": f for k in MODELS for f in kind_of(k).fields}
 _CHARACTERS = st.sampled_from("aZ09_.-/:,*@%+=^\"'\\ \n\x00\x7f\u00e9\u2028~!#$()[]")
 _TEXTS = st.one_of(
     st.text(_CHARACTERS, max_size=12),
@@ -138,7 +138,7 @@ ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 def adapter(name: str) -> TypeAdapter[Any]:
     """Type of a single field."""
     if name not in ADAPTERS:
-        model: Any = kinds()[name.partition(".")[0]].spec
+        model: Any = MODELS[name.partition(".")[0]]
         *parts, last = FIELDS[name].attributes
         for part in parts:
             annotation = model.model_fields[part].annotation

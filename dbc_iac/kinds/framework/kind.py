@@ -7,7 +7,7 @@ answer are in `capabilities`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
@@ -25,7 +25,6 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unman
 from dbc_iac.state.document import Binding
 
 S = TypeVar("S", bound=Spec)
-V = TypeVar("V")
 
 _PACKAGE = "dbc_iac.kinds"
 _MODULES = {
@@ -200,17 +199,9 @@ def kind_of(name: str) -> Kind[Any]:
     return _KINDS[name]
 
 
-class _ByKind(Mapping[str, V]):
-    """A value for each kind, made with its first use."""
-
-    def __init__(self, value: Callable[[Kind[Any]], V]) -> None:
-        self._value = value
-
-    def __getitem__(self, name: str) -> V:
-        return self._value(kind_of(name))
-
-    def __contains__(self, name: object) -> bool:
-        return name in _MODULES
+class _Models(Mapping[str, type[Spec]]):
+    def __getitem__(self, name: str) -> type[Spec]:
+        return kind_of(name).spec
 
     def __iter__(self) -> Iterator[str]:
         return iter(_MODULES)
@@ -219,11 +210,5 @@ class _ByKind(Mapping[str, V]):
         return len(_MODULES)
 
 
-def kinds() -> Mapping[str, Kind[Any]]:
-    """Every kind by name, in the order of the names."""
-    return _ByKind(lambda kind: kind)
-
-
-def models() -> Mapping[str, type[Spec]]:
-    """The spec model of every kind, for the manifest loader and the JSON Schemas."""
-    return _ByKind(lambda kind: kind.spec)
+MODELS: Mapping[str, type[Spec]] = _Models()
+"""The spec model of every kind by its name, for the manifest loader and the JSON Schemas."""

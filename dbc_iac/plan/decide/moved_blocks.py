@@ -10,7 +10,7 @@ from typing import Any
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange, failure
-from dbc_iac.kinds import Inventory, kind_of, kinds
+from dbc_iac.kinds import MODELS, Inventory, kind_of
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.state.document import Binding, State
 
@@ -138,9 +138,9 @@ def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], wh
 def _malformed(address: str) -> tuple[str, str] | None:
     """Problem and remedy of a malformed address; None if it is well-formed."""
     kind, name = Address(address).kind, Address(address).label
-    if kind not in kinds():
-        close = difflib.get_close_matches(kind, kinds(), 1)
-        known = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(kinds()))}."
+    if kind not in MODELS:
+        close = difflib.get_close_matches(kind, MODELS, 1)
+        known = f"Did you mean {close[0]}?" if close else f"Kinds: {', '.join(sorted(MODELS))}."
         return f"there is no kind {kind}", known
     if not _NAME.fullmatch(name):
         return f"{name or 'an empty text'} is not a valid name", "Use Kind/name or Kind/name.key, in a-z, 0-9 and -."
