@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import resource
 import sys
@@ -29,6 +28,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest import template_process
+from dbc_iac.operations.plan_files import write_plan_file
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
@@ -41,13 +41,16 @@ from dbc_iac.state.document import Binding, State
 from dbc_iac.views.html.plan import plan_html
 from dbc_iac.views.markdown.plan import plan_markdown
 from dbc_iac.views.text.diagnostics import render
+from dbc_iac.views.text.lines import json_pieces
 from dbc_iac.views.text.plan import plan_lines
 from tests.plan.case import _hardware
 from tests.projects import PROJECT, SEED, UID, document
 from tests.state.places import local_store
 
 LIMIT = 1.15
-SIZES = (500, 1000, 2000, 4000, 8000, 16000)
+SIZES = (500, 2000, 8000, 16000)
+REPEATED = 2000
+"""Number of VMs up to which a size is measured several times, with the mean as its point."""
 FILE = 5000
 """Instances of a `forEach` in a file."""
 LEAST_SECONDS = 0.02
@@ -70,6 +73,8 @@ class Situation:
     spec: Mapping[str, Any] = field(default_factory=dict)
     extra: str = ""
     """Kind of further resources, one for each VM."""
+    refused: bool = False
+    """Whether its problems prevent a plan."""
     documents: bool = False
     """Whether each VM is a document, and not an instance of a `forEach`."""
     options: PlanOptions = PlanOptions()  # noqa: RUF009 - frozen
@@ -85,7 +90,7 @@ SITUATIONS = {
     "windows": Situation("each VM has a disk, and both change in a power-off window", {"cpus": 2}, extra="Disk"),
     "problems": Situation("the disk of each VM would shrink", {"dataDisk.size": "20Gi"}),
     "dangling": Situation("each VM names a network that does not exist", applied=None,
-                          spec={"network": "lan-{{ each.key }}"}),
+                          spec={"network": "lan-{{ each.key }}"}, refused=True),
     "unknown": Situation("no VM can be read, and each has a new disk", unreadable=True, extra="New disk"),
     "absent": Situation("all VMs were deleted outside", absent=True),
     "renamed": Situation("each VM has another name", renamed=True, options=_ALL),
@@ -135,7 +140,7 @@ class Planned:
         spec = {**VM, **one.spec}
         names = [f"vm-{n}" for n in range(0 if one.removed else self.count)]
         if one.extra == "One network":
-            found.append(document("Network", "lan", {"via": "node-0", "cidr": "192.168.66.0/24"}))
+            found.append(document("Network", "lan", {"via": "node-0", "name": "growth", "cidr": "192.168.66.0/24"}))
         if one.documents:
             for n, name in enumerate(names):
                 after = {"dependsOn": [f"VirtualMachine/{names[n - 1]}"]} if n and one.extra == "Chain" else {}
@@ -218,6 +223,20 @@ class Planned:
 
     def measure(self) -> dict[str, float]:
         phases = Phases()
+        project, state = self.prepare(phases)
+        try:
+            plan = self.plan(phases, project, state)
+        except DiagnosticError as error:
+            if not self.situation.refused:
+                raise
+            with phases.phase("report"):
+                render(error.diagnostics, project.sources)
+        else:
+            self._show(phases, plan)
+        return phases.seconds
+
+    def prepare(self, phases: Phases) -> tuple[Project, State]:
+        """The project and its state, written and read."""
         self.write()
         with phases.phase("load"):
             project = self.load()
@@ -226,16 +245,11 @@ class Planned:
         with phases.phase("state"):
             local_store(self.folder / "state").begin(state)
             state = local_store(self.folder / "state").open(project="lab", uid=UID, lineage="")
-        problems = Diagnostics()
-        try:
-            self._plan(phases, project, state, problems)
-        except DiagnosticError as error:
-            with phases.phase("report"):
-                render(error.diagnostics, project.sources)
-        return phases.seconds
+        return project, state
 
-    def _plan(self, phases: Phases, project: Project, state: State, problems: Diagnostics) -> None:
-        options = self.situation.options
+    def plan(self, phases: Phases, project: Project, state: State) -> Plan:
+        """The plan. Raises DiagnosticError if there is none."""
+        options, problems = self.situation.options, Diagnostics()
         with phases.phase("check"):
             context = with_resolved(
                 PlanContext(
@@ -251,9 +265,11 @@ class Planned:
             decision = decide(context, refreshed, options, problems)
         with phases.phase("complete"):
             plan, _ = complete(decision, refreshed, options, facts)
-        self._show(phases, plan)
+        return plan
 
     def _show(self, phases: Phases, plan: Plan) -> None:
+        with phases.phase("digest"):
+            len(plan.digest)
         with phases.phase("text"):
             for line in plan_lines(plan):
                 str(line)
@@ -264,7 +280,10 @@ class Planned:
             for part in plan_html(plan):
                 len(part)
         with phases.phase("json"):
-            json.dumps(plan.to_json())
+            for part in json_pieces(dict(plan.members())):
+                len(part)
+        with phases.phase("file"):
+            write_plan_file(plan, self.folder / "plan", None, None)
 
 
 async def _no_api(route: object) -> Any:
@@ -287,12 +306,18 @@ def measured(names: Iterable[str], sizes: Sequence[int]) -> Iterator[tuple[str, 
     """The points of each phase of each situation."""
     gc.set_threshold(COLLECT_AFTER, 20, 20)  # as in the command
     for name in names:
+        _measure(name, 1)  # imports and templates: a constant would make the exponent smaller
         found: dict[str, dict[int, float]] = {}
         for count in sizes:
-            with tempfile.TemporaryDirectory() as folder:
-                for phase, seconds in Planned(SITUATIONS[name], count, Path(folder)).measure().items():
-                    found.setdefault(phase, {})[count] = seconds
+            runs = [_measure(name, count) for _ in range(max(1, REPEATED // count))]
+            for phase in runs[0]:
+                found.setdefault(phase, {})[count] = sum(run[phase] for run in runs) / len(runs)
         yield name, dict(found)
+
+
+def _measure(name: str, count: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        return Planned(SITUATIONS[name], count, Path(folder)).measure()
 
 
 def fitted(points: Points) -> float:
