@@ -50,7 +50,7 @@ from tests.state.places import local_store
 LIMIT = 1.15
 SIZES = (500, 2000, 8000, 16000)
 REPEATED = 2000
-"""Number of VMs up to which a size is measured several times, with the mean as its point."""
+"""VMs up to which a size is measured several times, at most four: the mean is its point."""
 FILE = 5000
 """Instances of a `forEach` in a file."""
 LEAST_SECONDS = 0.02
@@ -309,7 +309,7 @@ def measured(names: Iterable[str], sizes: Sequence[int]) -> Iterator[tuple[str, 
         _measure(name, 1)  # imports and templates: a constant would make the exponent smaller
         found: dict[str, dict[int, float]] = {}
         for count in sizes:
-            runs = [_measure(name, count) for _ in range(max(1, REPEATED // count))]
+            runs = [_measure(name, count) for _ in range(max(1, min(4, REPEATED // count)))]
             for phase in runs[0]:
                 found.setdefault(phase, {})[count] = sum(run[phase] for run in runs) / len(runs)
         yield name, dict(found)

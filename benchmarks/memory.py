@@ -1,4 +1,4 @@
-"""Peak memory of a plan from the state alone, by the number of VMs: all unchanged, all new, all removed.
+"""Peak memory of a plan from the state alone, by the number of VMs: all unchanged, new or removed, in each form.
 
     python -m benchmarks.memory [VMS ...]
 
@@ -8,6 +8,7 @@ largest number as at the smallest.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -32,24 +33,43 @@ def prepare(situation: str, count: int, folder: Path) -> None:
         local_store(folder / "state").begin(planned.state(planned.load().inventory))
 
 
+def write_file(situation: str, count: int, folder: Path) -> None:
+    """Write a plan file, on made-up observations: `plan -o` reads the API."""
+    from benchmarks.growth import SITUATIONS, Phases, Planned
+    from dbc_iac.__main__ import COLLECT_AFTER
+    from dbc_iac.operations.plan_files import write_plan_file
+
+    gc.set_threshold(COLLECT_AFTER, 20, 20)  # as in the command
+    planned, phases = Planned(SITUATIONS[situation], count, folder), Phases()
+    write_plan_file(planned.plan(phases, *planned.prepare(phases)), folder / "the.plan", None, None)
+
+
 def peak(situation: str, count: int, *arguments: str) -> float:
-    """Peak memory of `plan --refresh=false`, in MB."""
+    """Peak memory of `plan --refresh=false`, or, with -o, of planning and writing a plan file; in MB."""
+    function = "write_file" if "-o" in arguments else "prepare"
     with tempfile.TemporaryDirectory() as folder:
-        code = f"from benchmarks.memory import *; prepare({situation!r}, {count}, Path({folder!r}))"
-        subprocess.run([sys.executable, "-c", code], check=True)
-        line = [sys.executable, "-m", "dbc_iac", "-C", folder, "plan", "--refresh=false", *arguments]
-        with subprocess.Popen(line, env={**os.environ, "SEED": SEED}, stdout=subprocess.DEVNULL) as child:
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0, child.returncode
-        return used.ru_maxrss * 1024 / 1e6
+        code = f"from benchmarks.memory import *; {function}({situation!r}, {count}, Path({folder!r}))"
+        used = _peak([sys.executable, "-c", code])
+        if function == "prepare":
+            used = _peak([sys.executable, "-m", "dbc_iac", "-C", folder, "plan", "--refresh=false", *arguments])
+        return used
+
+
+def _peak(line: list[str]) -> float:
+    """Peak memory of a process, in MB. Raises AssertionError if it fails."""
+    with subprocess.Popen(line, env={**os.environ, "SEED": SEED}, stdout=subprocess.DEVNULL) as child:
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, child.returncode
+    return used.ru_maxrss * 1024 / 1e6
 
 
 def main() -> int:
     counts = [int(a) for a in sys.argv[1:]] or [1_000, 10_000, 100_000]
     failed = False
     for situation, arguments in (
-        ("unchanged", ()), ("new", ()), ("new", ("--json",)), ("removed", ("--max-removals", "100", "--allow-empty")),
+        ("unchanged", ()), ("new", ()), ("new", ("--json",)), ("new", ("--html", "/dev/null")), ("new", ("-o",)),
+        ("removed", ("--max-removals", "100", "--allow-empty")),
     ):  # fmt: skip
         base = peak(situation, 1, *arguments)
         found = {count: peak(situation, count, *arguments) for count in counts}
