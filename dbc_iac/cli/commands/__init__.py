@@ -1,4 +1,4 @@
-"""The `dbc-iac` command: the global options, and a module for each command.
+"""The `dbc-iac` command: the global options, before and after the command, and a module for each command.
 
 A module is imported when its command is used, so that the others start fast. Every command gets examples, the global
 options, and the names that users of other tools know.
@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
+from msgspec.structs import replace
 
 from dbc_iac import __version__
 from dbc_iac.cli.app import App
 from dbc_iac.cli.command_examples import EXAMPLES
-from dbc_iac.cli.global_options import GLOBAL_OPTIONS
+from dbc_iac.cli.completions import environments
 from dbc_iac.cli.habits import familiar, known_options, unknown_command
 from dbc_iac.cli.logs import start_logs
+from dbc_iac.manifest.header import check_stack_name
+from dbc_iac.manifest.trust import as_untrusted
 
 OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
 """The operations commands."""
@@ -34,6 +40,64 @@ _MODULES = {
 }
 _EXAMPLES = "\b\nExamples:"
 """The head of examples, in click's notation for text that is not wrapped."""
+
+
+def _apply(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Apply an option that was given to the App."""
+    if value is None or context.get_parameter_source(str(option.name)) is ParameterSource.DEFAULT:
+        return
+    app = context.ensure_object(App)
+    match option.name:
+        case "directory":
+            app.directory = value
+        case "environment":
+            app.environment = value
+        case "stack":
+            check_stack_name(value)
+            app.stack = value
+        case "variables":
+            for text in value:
+                name, equals, given = text.partition("=")
+                if not equals:
+                    raise click.UsageError(f"--var {text}: expected NAME=VALUE")
+                app.variables[name] = given
+        case "variable_files":
+            app.variable_files += value
+        case "no_exec":
+            app.runtime = replace(app.runtime, environ=as_untrusted(app.runtime.environ))
+        case "no_color":
+            app.runtime = replace(app.runtime, environ={**app.runtime.environ, "NO_COLOR": "1"})
+        case "input":
+            app.runtime = replace(app.runtime, terminal=app.runtime.terminal and value)
+        case "verbose":
+            start_logs(app, "info" if value == 1 else "debug")
+
+
+_option = partial(click.Option, callback=_apply, expose_value=False)
+
+_GLOBAL_OPTIONS = (
+    _option(
+        ["-C", "directory"], type=click.Path(path_type=Path, file_okay=False),
+        help="Project directory; default: the current one.",
+    ),
+    _option(
+        ["-e", "--environment"], shell_complete=environments,
+        help="Environment whose variable files are used, such as prod.",
+    ),
+    _option(["--stack"], help="Name of the stack: one state, one lock; default: the environment's, else main."),
+    _option(["--var", "variables"], multiple=True, metavar="NAME=VALUE", help="Value of a variable."),
+    _option(
+        ["--var-file", "variable_files"], multiple=True, type=click.Path(path_type=Path, dir_okay=False),
+        help="YAML file of variables.",
+    ),
+    _option(
+        ["--no-exec"], is_flag=True,
+        help="For a project that was not reviewed: run no programs, read no secrets, reach no network.",
+    ),
+    _option(["--no-color"], is_flag=True, help="Print without colours, as with NO_COLOR."),
+    _option(["--input"], type=bool, metavar="BOOLEAN", help="false: never ask; use --yes to approve."),
+    _option(["-v", "--verbose"], count=True, help="Log decisions to standard error; -vv: requests to nodes, too."),
+)  # fmt: skip
 
 
 class LazyGroup(click.Group):
@@ -89,7 +153,7 @@ def _complete(command: click.Command, path: str) -> None:
     elif not _passes_arguments_on(command):
         # Hidden, and as far as its own options leave their names free.
         taken = {name for parameter in command.params for name in (*parameter.opts, parameter.name)}
-        for option in GLOBAL_OPTIONS:
+        for option in _GLOBAL_OPTIONS:
             if taken.isdisjoint((*option.opts, option.name)):
                 command.params.append(hidden := copy.copy(option))
                 hidden.hidden = True
@@ -126,4 +190,4 @@ def dbc_iac(app: App, /) -> None:
         start_logs(app, level.lower())
 
 
-dbc_iac.params = [*GLOBAL_OPTIONS, *dbc_iac.params]
+dbc_iac.params = [*_GLOBAL_OPTIONS, *dbc_iac.params]
