@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator import FaultSpec
-from dbc_iac.kinds.virtual_machine.goals import VmExists
+from dbc_iac.kinds.virtual_machine.creation import VmExists
 from tests.projects import Emulated, project, vm
 
 CANARY = "canary-of-a-password"

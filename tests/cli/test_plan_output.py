@@ -15,7 +15,7 @@ import pytest
 
 from dbc_iac.cli.plan_documents import write_parts
 from dbc_iac.emulator import FaultSpec
-from dbc_iac.kinds.virtual_machine.goals import VmExists
+from dbc_iac.kinds.virtual_machine.creation import VmExists
 from dbc_iac.views.json.events import event_schema
 from dbc_iac.views.json.schemas import plan_schema, report_schema
 from dbc_iac.views.markdown.plan import part_mark

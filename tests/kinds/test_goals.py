@@ -20,9 +20,17 @@ from dbc_iac.kinds.images.image_export import ExportExists, ExportSent, ExportWh
 from dbc_iac.kinds.network import NetworkAbsent, NetworkExists
 from dbc_iac.kinds.snapshots.snapshot import SnapshotAbsent, SnapshotKnown, SnapshotTaken
 from dbc_iac.kinds.snapshots.snapshot_upload import SnapshotArrived, SnapshotSent
-from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
-from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
-from dbc_iac.kinds.virtual_machine.setup_complete import VmFinished
+from dbc_iac.kinds.virtual_machine.creation import VmExists, VmFinished
+from dbc_iac.kinds.virtual_machine.goals import (
+    DiskHasSize,
+    VmAbsent,
+    VmColdModified,
+    VmModified,
+    VmPassword,
+    VmPower,
+    VmRestarted,
+    VmUnderOrder,
+)
 from tests.kinds.shown import (
     ACTIVE,
     DETAILS,

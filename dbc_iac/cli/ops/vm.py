@@ -29,7 +29,7 @@ from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.goal import GoalStatus
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.virtual_machine.power import VmPower
+from dbc_iac.kinds.virtual_machine.goals import VmPower
 from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.operations.ssh import ssh_line

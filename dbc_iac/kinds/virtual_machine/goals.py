@@ -1,16 +1,17 @@
-"""Goals of a VM, except its power: creation, field values, password, size of its first data disk."""
+"""Goals of an existing VM: power, field values, password, size of its first data disk, removal; and its statuses."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import disks, vms
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.outcome import NotSent, Outcome
+from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.responses import VmDisk
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
@@ -18,67 +19,156 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadabl
 from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Sent, spec_fields
-from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, creation_failed
-from dbc_iac.kinds.virtual_machine.power import status_of
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
-from dbc_iac.state.document import Binding
 
-NO_AGENT = "N/A"
-"""Account name that the node reports for a guest without an agent."""
+TRANSITIONAL = frozenset(
+    {"creating", "starting", "being shutdown", "being poweroff", "restarting", "resetting", "deleting"}
+)
+"""Statuses of a queued or running operation, during which the VM's state is unknown."""
 
-
-class VmExists(Goal, frozen=True, kw_only=True):
-    """A VM with this task id is created and runs. `desired` has every field as a plain value."""
-
-    name = "vm-exists"
-    call_class = CallClass.KEYED
-    creates = True
-    queued_visibly = True
-    desired: Mapping[str, Json]
-    network_name: str = ""
-    marker: str
-
-    @property
-    def action_text(self) -> str:
-        return "creating"
-
-    async def look(self, reader: CachedReader) -> GoalState:
-        status = await status_of(reader, self, absent=GoalState(GoalStatus.UNMET))
-        if isinstance(status, GoalState):
-            return status
-        if status == CREATE_ERROR:
-            return await creation_failed(reader, self)
-        details = await reader.vm(self.route, self.id)
-        if isinstance(details, Unreadable) or details.value is None:
-            return unseen(details, "the VM is listed, but its details cannot be read")
-        path = next((d.source_file for d in details.value.disks if d.name == "vdb"), "")
-        note = "" if details.value.user_name != NO_AGENT else "the guest has no agent: no account could be set"
-        return GoalState(GoalStatus.MET, note, id=self.id, resolved={"dataDisk.path": path} if path else {})
-
-    def informed(self, bindings: Mapping[str, Binding]) -> Goal:
-        image = bindings.get(str(self.desired["image"]))  # an address, as long as its file is not known
-        if image is None or not image.id:
-            return self
-        return replace(self, desired={**self.desired, "image": image.id}, fields={**self.fields, "image": image.id})
-
-    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await vms.create_vm(await context.connect(self.route), self.body())
-
-    def body(self) -> requests.CreateVm:
-        """The request, every field in its wire type."""
-        want = self.desired
-        description, nic = str(want.get("description") or ""), str(want["nicModel"])
-        return requests.CreateVm(
-            task_id=self.id,
-            desc=f"{description} [{self.marker}]" if description else f"[{self.marker}]",
-            network_name=self.network_name,
-            interface_model_type=None if nic == "virtio" else nic,  # the node refuses the literal virtio
-            **{SENT[path].key: SENT[path].encode(value) for path, value in want.items() if path in SENT},
-        )
-
+REPEATED_AFTER = 300.0
+"""Seconds after which a deletion is repeated. Without a connection to libvirt, the node leaves the VM in `deleting`;
+repeating a deletion that is still queued does nothing."""
+STATUS_TEXT = {"being shutdown": "shutting down", "being poweroff": "powering off"}
+"""Statuses whose text differs from the name."""
+POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
+CREATE_ERROR = "create error"
+NEWEST = 12
+"""Number of log lines to read for the failure of a creation."""
+NOT_LISTED = GoalState(GoalStatus.FAILED, "the node does not list the VM any more")
 
 SENT: Mapping[str, Sent] = {f.path: f.sent for f in spec_fields(VirtualMachineSpec) if f.sent is not None}
 """Fields that a creation has under their `key`, and a modify call under `new_` and their `key`."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def status_of(reader: CachedReader, goal: Goal, absent: GoalState) -> str | GoalState:
+    """A VM's status; or the state to report if it cannot be read, is transitional, or the VM does not exist."""
+    status = await reader.vm_status(goal.route, goal.id)
+    if isinstance(status, Unreadable):
+        return unseen(status)
+    if status.value in TRANSITIONAL:
+        return GoalState(GoalStatus.WAITING, STATUS_TEXT.get(status.value, status.value))
+    return absent if status.value is None else status.value
+
+
+class VmPower(Goal, frozen=True, kw_only=True):
+    """The VM runs, or is off. `shutdown` powers off hard; `start` also wakes a suspended VM."""
+
+    name = "vm-power"
+    call_class = CallClass.STATE_CONDITIONED
+    queued_visibly = True
+    powers: Literal["on", "off"]
+    old: bool = False
+    """Whether it is the VM that is replaced, under the same address."""
+
+    @property
+    def action_text(self) -> str:
+        which = f" the old VM {self.id}" if self.old else ""
+        return f"starting{which}" if self.powers == "on" else f"powering off{which}"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        status = await status_of(reader, self, NOT_LISTED)
+        if isinstance(status, GoalState):
+            return status
+        if POWER.get(status) == self.powers:
+            return GoalState(GoalStatus.MET, status)
+        return GoalState(GoalStatus.BROKEN if status.endswith("error") else GoalStatus.UNMET, status)
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        channel = await context.connect(self.route)
+        return await (vms.start_vm if self.powers == "on" else vms.shutdown_vm)(channel, self.id)
+
+
+class VmRestarted(AcknowledgedGoal, frozen=True, kw_only=True):
+    """A changed `restartOn` or order is applied by the power-off window that the goal needs, without a call."""
+
+    name = "vm-restarted"
+    call_class = CallClass.IDEMPOTENT
+    needs = Needs.OFF
+    stays_off: bool = False
+
+    @property
+    def action_text(self) -> str:
+        return "recording the restart (the VM is off)" if self.stays_off else "restarting"
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return Done("ok")  # no call: the window around it is the effect
+
+
+class VmUnderOrder(Goal, frozen=True, kw_only=True):
+    """The VM is under this order. The node moves a VM whose order has ended when it starts the VM."""
+
+    name = "vm-under-order"
+    call_class = CallClass.READ
+    late = True
+    order: str
+
+    @property
+    def action_text(self) -> str:
+        return f"moving to order {self.order}"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        details = await reader.vm(self.route, self.id)
+        if isinstance(details, Unreadable) or details.value is None:
+            return unseen(details, "the VM's order cannot be read")
+        now = details.value.rent_order or "none"
+        return (
+            GoalState(GoalStatus.MET)
+            if now == self.order
+            else GoalState(GoalStatus.FAILED, f"the VM is still under order {now}")
+        )
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return Done(None)  # the start at the end of the power-off window moves the VM
+
+
+class VmAbsent(Goal, frozen=True, kw_only=True):
+    """The VM is deleted with all its disks. Only absence from a readable list proves it."""
+
+    name = "vm-absent"
+    call_class = CallClass.KEYED
+    deletes = True
+    queued_visibly = True
+    old: bool = False
+    """Whether it was replaced by another VM under the same address."""
+    sent: float | None = None
+    """Time at which the deletion was accepted."""
+
+    @property
+    def action_text(self) -> str:
+        return f"deleting the old VM {self.id}" if self.old else "deleting"
+
+    async def look(self, reader: CachedReader) -> GoalState:
+        listed = await reader.vm_status(self.route, self.id)
+        if isinstance(listed, Unreadable):
+            return unseen(listed)
+        if (status := listed.value) is None:
+            return GoalState(GoalStatus.MET)
+        if status == "deleting" and self.sent is not None and _now() - self.sent < REPEATED_AFTER:
+            return GoalState(GoalStatus.WAITING, status)
+        if status == CREATE_ERROR and (stuck := await why_stuck(reader, self.route, self.id)):
+            return GoalState(
+                GoalStatus.FAILED, stuck, remedy=f"Restart the DBC service of {self.route.name}, and apply again."
+            )
+        return await self._busy_snapshot(reader) or GoalState(GoalStatus.UNMET, status)
+
+    def begins(self) -> VmAbsent:
+        return replace(self, sent=_now())
+
+    async def _busy_snapshot(self, reader: CachedReader) -> GoalState | None:
+        """Wait for a snapshot in progress: deleting its VM now would end the node's process."""
+        listed = await reader.snapshots(self.route, self.id)
+        if isinstance(listed, Unreadable):
+            return unseen(listed)
+        busy = next((s for s in listed.value if s.status != "none"), None)
+        return None if busy is None else GoalState(GoalStatus.WAITING, f"snapshot {busy.name} is {busy.status}")
+
+    async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
+        return await vms.delete_vm(await context.connect(self.route), self.id)
 
 
 class VmModified(AcknowledgedGoal, frozen=True, kw_only=True):
@@ -175,6 +265,18 @@ READ_SIZES = "Restart the DBC service of the node. If the size is still missing,
 def no_size(file: str) -> str:
     """The problem of a disk that was resized while the node had no connection to libvirt: its size then reads 0."""
     return f"the node reports no size of disk {file}"
+
+
+async def why_stuck(reader: CachedReader, route: Route, task_id: str) -> str:
+    """Reason why a VM in `create error` cannot be deleted; empty if it can.
+
+    Without a domain the node refuses every call for the VM, its log included. It also does so while its connection to
+    libvirt is down, so each plan checks the VM again.
+    """
+    log = await reader.vm_notes(route, task_id, NEWEST)
+    if not isinstance(log, Unreadable) or not log.absent:
+        return ""
+    return f"{task_id} has no domain; only a restart of the DBC service of {route.name} deletes it"
 
 
 def shown(value: Json) -> str:

@@ -34,12 +34,19 @@ from dbc_iac.kinds.network import lan_name
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine import reading
 from dbc_iac.kinds.virtual_machine.checks import check
-from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, VmColdModified, VmExists, VmModified, VmPassword
+from dbc_iac.kinds.virtual_machine.creation import VmExists, VmFinished, task_id
+from dbc_iac.kinds.virtual_machine.goals import (
+    DiskHasSize,
+    VmAbsent,
+    VmColdModified,
+    VmModified,
+    VmPassword,
+    VmPower,
+    VmRestarted,
+    VmUnderOrder,
+)
 from dbc_iac.kinds.virtual_machine.gpu_recovery import gpus_in_use, other_gpus, port_in_use_unseen, ports_in_use
-from dbc_iac.kinds.virtual_machine.identity import task_id
-from dbc_iac.kinds.virtual_machine.power import VmAbsent, VmPower, VmRestarted, VmUnderOrder
 from dbc_iac.kinds.virtual_machine.preflight import preflight
-from dbc_iac.kinds.virtual_machine.setup_complete import VmFinished
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 
 _PORTS = ("ports.ssh", "ports.rdp", "ports.vnc")

@@ -21,9 +21,8 @@ from dbc_iac.kinds.framework.ownership_marker import read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.kinds.node import node_route
-from dbc_iac.kinds.virtual_machine.failed_creation import CREATE_ERROR, why_stuck
-from dbc_iac.kinds.virtual_machine.goals import NO_AGENT, READ_SIZES, SENT, no_size
-from dbc_iac.kinds.virtual_machine.power import POWER, TRANSITIONAL
+from dbc_iac.kinds.virtual_machine.creation import NO_AGENT
+from dbc_iac.kinds.virtual_machine.goals import CREATE_ERROR, POWER, READ_SIZES, SENT, TRANSITIONAL, no_size, why_stuck
 
 _DETAILS = set(VmDetails.__struct_fields__)
 _SHOWN = {path: sent.key for path, sent in SENT.items() if sent.key in _DETAILS}
