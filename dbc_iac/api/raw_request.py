@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dbc_iac.api.auth.credentials import SessionCredentials
 from dbc_iac.api.channel import Channel, operation_of
-from dbc_iac.api.endpoints.endpoint import Asks, Endpoint
+from dbc_iac.api.endpoints import Asks, Endpoint
 from dbc_iac.api.http import Reply
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Outcome, Refused, Unknown, classify

@@ -102,6 +102,10 @@ def _fields(kind: type[Struct]) -> list[tuple[str, str, Any, object]]:
     return found
 
 
+class CreatedVm(Struct, frozen=True):
+    task_id: str
+
+
 class VmSummary(Struct, frozen=True):
     """One line of the list, which holds the VMs of the authorised wallet only."""
 

@@ -13,7 +13,7 @@ from dbc_iac.api.auth.credentials import SessionCredentials, WalletCredentials
 from dbc_iac.api.endpoints import ALL, Asks, bare_metal, disks, images, instances, networks, nodes, snapshots, vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
-from dbc_iac.api.responses import Peer, StoredImage
+from dbc_iac.api.responses import CreatedVm, Peer, StoredImage
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import Progress
 from dbc_iac.api.wire_types import UnsafeWireValue
@@ -64,7 +64,7 @@ CASES = [
     Case(nodes.free_memory, (), "/mining_nodes/free_memory", "ok"),
     Case(nodes.rent_orders, (), "/rent_orders", {"rent_orders": []}, ()),
     Case(vms.list_vms, (), "/tasks", [], ()),
-    Case(vms.create_vm, (CREATE,), "/tasks/start", {"task_id": TASK}, TASK, CREATE.additional()),
+    Case(vms.create_vm, (CREATE,), "/tasks/start", {"task_id": TASK}, CreatedVm(TASK), CREATE.additional()),
     Case(vms.start_vm, (TASK,), f"/tasks/start/{TASK}", "ok"),
     Case(vms.shutdown_vm, (TASK,), f"/tasks/shutdown/{TASK}", "ok"),
     Case(vms.stop_vm, (TASK,), f"/tasks/stop/{TASK}", "ok"),
@@ -78,7 +78,7 @@ CASES = [
         (TASK, requests.ModifyVm(new_public_ip="", new_ssh_port=22)),
         f"/tasks/modify/{TASK}",
         "ok",
-        False,
+        None,
         {"new_public_ip": "", "new_ssh_port": "22"},
     ),
     Case(
@@ -86,7 +86,7 @@ CASES = [
         (TASK, requests.ModifyVm(new_public_ip="", new_mem_size=8)),
         f"/tasks/modify/{TASK}",
         "some changes will take effect on the next boot",
-        True,
+        None,
         {"new_public_ip": "", "new_mem_size": "8"},
     ),
     Case(
@@ -361,9 +361,19 @@ def test_deleting_what_is_absent_stays_a_refusal(endpoint: Any, args: Any, text:
 # What lies
 
 
-def test_another_vm_than_the_one_asked_for_is_unknown() -> None:
-    outcome, _ = ask(vms.create_vm, ok({"task_id": "B" * 22}), CREATE)
+@pytest.mark.parametrize(
+    ("endpoint", "reply", "args"),
+    [
+        (vms.create_vm, {"task_id": "B" * 22}, (CREATE,)),
+        (vms.vm_details, DETAILS, ("B" * 22,)),
+        (networks.network, LAN, ("othernet",)),
+        (snapshots.snapshot, SNAPSHOT, (TASK, "other")),
+    ],
+)
+def test_another_object_than_the_one_asked_for_is_unknown(endpoint: Any, reply: Any, args: Any) -> None:
+    outcome, _ = ask(endpoint, ok(reply), *args)
     assert isinstance(outcome, Unknown)
+    assert " than was asked for" in outcome.message
 
 
 @pytest.mark.parametrize("text", ["0 were successfully deleted, 1 failed", "1 were successfully deleted, 1 failed", ""])

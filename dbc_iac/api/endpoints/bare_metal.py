@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from dbc_iac.api.endpoints.endpoint import Asks, Call, endpoint, exactly
+from dbc_iac.api.endpoints import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, ShapeError, decoded
 from dbc_iac.api.requests import BareMetalChange, BareMetalEntry
@@ -60,7 +60,7 @@ async def add_server(call: Call, body: BareMetalEntry) -> Outcome[str]:
 @endpoint("/bare_metal/modify/{node_id}", CallClass.IDEMPOTENT)
 async def modify_server(call: Call, node_id: str, body: BareMetalChange) -> Outcome[None]:
     """Change what `body` names. Answers with an empty text."""
-    return decoded(await call(body, node_id=node_id), exactly(""))
+    return acknowledged(await call(body, node_id=node_id), ("",))
 
 
 @endpoint("/bare_metal/delete", CallClass.KEYED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from dbc_iac.api import storage_responses
-from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
+from dbc_iac.api.endpoints import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.requests import ImageDelete, ImageDownload, ImageServerFiles, ImageTransfer, ImageUpload
@@ -35,7 +35,7 @@ async def list_node_images(call: Call, body: ImageServerFiles | None = None) -> 
 @endpoint("/images/download", CallClass.IDEMPOTENT)
 async def download_image(call: Call, body: ImageDownload) -> Outcome[None]:
     """Begin a transfer from an image server to the node. Overwrites a file of the same name, in use or not."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))
 
 
 @endpoint("/images/downloadprogress", CallClass.READ)
@@ -47,13 +47,13 @@ async def download_progress(call: Call, body: ImageTransfer) -> Outcome[Progress
 @endpoint("/images/download_stop", CallClass.IDEMPOTENT)
 async def stop_download(call: Call, body: ImageTransfer) -> Outcome[None]:
     """Stop a download. Accepted even if none is running."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))
 
 
 @endpoint("/images/upload", CallClass.IDEMPOTENT)
 async def upload_image(call: Call, body: ImageUpload) -> Outcome[None]:
     """Begin a transfer from the node to an image server. Overwrites a file of the same name."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))
 
 
 @endpoint("/images/uploadprogress", CallClass.READ)
@@ -65,10 +65,10 @@ async def upload_progress(call: Call, body: ImageTransfer) -> Outcome[Progress]:
 @endpoint("/images/upload_stop", CallClass.IDEMPOTENT)
 async def stop_upload(call: Call, body: ImageTransfer) -> Outcome[None]:
     """Stop an upload, by absolute path. A stopped snapshot shows `uploading` until the node restarts."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))
 
 
 @endpoint("/images/delete", CallClass.IDEMPOTENT)
 async def delete_image(call: Call, body: ImageDelete) -> Outcome[None]:
     """Delete a file in the node's `/data`, also one in use. Refused if absent."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint, exactly
+from dbc_iac.api.endpoints import Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, Refused, decoded
 from dbc_iac.api.requests import DeeplinkPassword
@@ -16,9 +16,9 @@ BootDevice = Literal["none", "pxe", "disk", "cdrom", "bios"]
 
 # A failure may come with errcode 0, as the text of the tool that failed: only these texts are success. `ok` is that
 # of managers with another power back end than ipmitool.
-_ON = exactly("Chassis Power Control: Up/On", "ok")
-_OFF = exactly("Chassis Power Control: Down/Off", "ok")
-_RESET = exactly("Chassis Power Control: Reset")
+_ON = ("Chassis Power Control: Up/On", "ok")
+_OFF = ("Chassis Power Control: Down/Off", "ok")
+_RESET = ("Chassis Power Control: Reset",)
 
 
 @endpoint("/bare_metal", CallClass.READ)
@@ -36,19 +36,19 @@ async def power_status(call: Call) -> Outcome[Literal["on", "off"]]:
 @endpoint("/bare_metal/power", CallClass.STATE_CONDITIONED)
 async def power_on(call: Call) -> Outcome[None]:
     """Acknowledged by the BMC; ask for the status to know."""
-    return decoded(await call({"command": "on"}), _ON)
+    return acknowledged(await call({"command": "on"}), _ON)
 
 
 @endpoint("/bare_metal/power", CallClass.STATE_CONDITIONED)
 async def power_off(call: Call) -> Outcome[None]:
     """Hard: the system is not notified."""
-    return decoded(await call({"command": "off"}), _OFF)
+    return acknowledged(await call({"command": "off"}), _OFF)
 
 
 @endpoint("/bare_metal/power", CallClass.BLIND)
 async def power_reset(call: Call) -> Outcome[None]:
     """Press the reset button. Whether it was pressed cannot be observed."""
-    return decoded(await call({"command": "reset"}), _RESET)
+    return acknowledged(await call({"command": "reset"}), _RESET)
 
 
 @endpoint("/bare_metal/bootdev", CallClass.IDEMPOTENT)
@@ -57,7 +57,7 @@ async def set_boot_device(call: Call, device: BootDevice) -> Outcome[None]:
     outcome = await call({"device": device})
     if isinstance(outcome, Refused) and outcome.message == "bare metal client not existed":
         return Done(None)
-    return decoded(outcome, exactly())
+    return acknowledged(outcome, ())
 
 
 @endpoint("/deeplink", CallClass.READ)
@@ -69,4 +69,4 @@ async def deeplink(call: Call) -> Outcome[DeeplinkView]:
 @endpoint("/deeplink/set", CallClass.IDEMPOTENT)
 async def set_deeplink_password(call: Call, body: DeeplinkPassword) -> Outcome[None]:
     """Passed on to the DeepLink program; the old password is shown until it reports back."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
+from dbc_iac.api.endpoints import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, decoded
 from dbc_iac.api.requests import LanCreate
@@ -32,10 +32,10 @@ async def network(call: Call, name: str) -> Outcome[LanView | None]:
 @endpoint("/lan/create", CallClass.KEYED)
 async def create_network(call: Call, body: LanCreate) -> Outcome[None]:
     """Create a LAN on the target, owned by the wallet. A refusal may leave parts of a bridge behind (`effect`)."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))
 
 
 @endpoint("/lan/delete/{name}", CallClass.KEYED)
 async def delete_network(call: Call, name: str) -> Outcome[None]:
     """Delete a LAN of the wallet. The node refuses only for members it has heard of: know them from elsewhere."""
-    return decoded(await call(name=name), acknowledged)
+    return acknowledged(await call(name=name))

@@ -8,7 +8,7 @@ from dbc_iac.api import responses
 from dbc_iac.api.auth.credentials import SessionCredentials
 from dbc_iac.api.auth.keys import SessionId
 from dbc_iac.api.channel import session_id_of
-from dbc_iac.api.endpoints.endpoint import Asks, Call, acknowledged, endpoint
+from dbc_iac.api.endpoints import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, decoded
 from dbc_iac.api.requests import MonitorServers
@@ -66,7 +66,7 @@ async def session_id(call: Call) -> Outcome[SessionId]:
 @endpoint("/mining_nodes/free_memory", CallClass.IDEMPOTENT)
 async def free_memory(call: Call) -> Outcome[None]:
     """Have the node drop its page cache."""
-    return decoded(await call(), acknowledged)
+    return acknowledged(await call())
 
 
 @endpoint("/rent_orders", CallClass.READ, Asks.ANYONE)
@@ -84,4 +84,4 @@ async def monitor_servers(call: Call) -> Outcome[tuple[str, ...]]:
 @endpoint("/monitor/set", CallClass.IDEMPOTENT)
 async def set_monitor_servers(call: Call, body: MonitorServers) -> Outcome[None]:
     """Replace the whole list; an empty one clears it. A refused call leaves the old list."""
-    return decoded(await call(body), acknowledged)
+    return acknowledged(await call(body))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.endpoints import Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, decoded
 from dbc_iac.api.requests import SnapshotCreate
@@ -30,10 +30,10 @@ async def snapshot(call: Call, task_id: str, name: str) -> Outcome[SnapshotView 
 @endpoint("/snapshot/create/{task_id}", CallClass.BLIND)
 async def create_snapshot(call: Call, task_id: str, body: SnapshotCreate) -> Outcome[None]:
     """Begin a snapshot of a VM that is off. A second one of the same name is made without a word."""
-    return decoded(await call(body, task_id=task_id), acknowledged)
+    return acknowledged(await call(body, task_id=task_id))
 
 
 @endpoint("/snapshot/delete/{task_id}/{name}", CallClass.KEYED)
 async def delete_snapshot(call: Call, task_id: str, name: str) -> Outcome[None]:
     """Delete the oldest of that name; the copy in the image server stays. While one is `creating` it ends the node."""
-    return decoded(await call(task_id=task_id, name=name), acknowledged)
+    return acknowledged(await call(task_id=task_id, name=name))

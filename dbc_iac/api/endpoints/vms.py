@@ -8,13 +8,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
-from dbc_iac.api.endpoints.endpoint import Call, acknowledged, endpoint
+from dbc_iac.api.endpoints import Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, ShapeError, decoded
+from dbc_iac.api.outcome import Done, Outcome, RefusalKind, Refused, decoded
 from dbc_iac.api.requests import CreateVm, ModifyVm, SetPassword
-from dbc_iac.api.responses import VmDetails, VmSummary, log_lines, read
-
-_NEXT_BOOT = "some changes will take effect on the next boot"
+from dbc_iac.api.responses import CreatedVm, VmDetails, VmSummary, log_lines, read
 
 
 @endpoint("/tasks", CallClass.READ)
@@ -33,83 +31,70 @@ async def vm_details(call: Call, task_id: str) -> Outcome[VmDetails | None]:
 
 
 @endpoint("/tasks/start", CallClass.KEYED)
-async def create_vm(call: Call, body: CreateVm) -> Outcome[str]:
-    """Create a VM with the id in `body`, and return the id. The creation is queued and may take up to an hour."""
-
-    def decode(value: object) -> str:
-        created = read(str, value, "task_id")
-        if created != body.task_id:
-            raise ShapeError("the answer names another VM than the requested one")
-        return created
-
-    return decoded(await call(body), decode)
+async def create_vm(call: Call, body: CreateVm) -> Outcome[CreatedVm]:
+    """Create a VM with the id in `body`. The creation is queued and may take up to an hour."""
+    return decoded(await call(body), partial(read, CreatedVm), task_id=body.task_id)
 
 
 @endpoint("/tasks/start/{task_id}", CallClass.STATE_CONDITIONED)
 async def start_vm(call: Call, task_id: str) -> Outcome[None]:
     """Start a VM, or wake a suspended one. If its rent order has ended, the VM moves to the order of the call."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/shutdown/{task_id}", CallClass.STATE_CONDITIONED)
 async def shutdown_vm(call: Call, task_id: str) -> Outcome[None]:
     """Power off hard, without asking the guest."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/poweroff/{task_id}", CallClass.STATE_CONDITIONED)
 async def poweroff_vm(call: Call, task_id: str) -> Outcome[None]:
     """Like shutdown, but also accepted while the guest is shutting down by itself."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/stop/{task_id}", CallClass.STATE_CONDITIONED)
 async def stop_vm(call: Call, task_id: str) -> Outcome[None]:
     """Alias of poweroff."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/restart/{task_id}", CallClass.BLIND)
 async def restart_vm(call: Call, task_id: str) -> Outcome[None]:
     """Ask the guest to reboot. Pending changes do not take effect."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/restart/{task_id}", CallClass.BLIND)
 async def force_restart_vm(call: Call, task_id: str) -> Outcome[None]:
     """Power off and on again."""
-    return decoded(await call(task_id=task_id, query="?force_reboot=true"), acknowledged)
+    return acknowledged(await call(task_id=task_id, query="?force_reboot=true"))
 
 
 @endpoint("/tasks/reset/{task_id}", CallClass.BLIND)
 async def reset_vm(call: Call, task_id: str) -> Outcome[None]:
     """Press the reset button of a running VM."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/delete/{task_id}", CallClass.KEYED)
 async def delete_vm(call: Call, task_id: str) -> Outcome[None]:
     """Delete a VM with all its disk files, including those that the user supplied. Refused if absent."""
-    return decoded(await call(task_id=task_id), acknowledged)
+    return acknowledged(await call(task_id=task_id))
 
 
 @endpoint("/tasks/modify/{task_id}", CallClass.IDEMPOTENT)
-async def modify_vm(call: Call, task_id: str, body: ModifyVm) -> Outcome[bool]:
-    """Change fields. True if some need a cold start to take effect. A refused call may have changed some (`effect`)."""
-
-    def decode(value: object) -> bool:
-        if value == _NEXT_BOOT:
-            return True
-        acknowledged(value)
-        return False
-
-    return decoded(await call(body, task_id=task_id), decode)
+async def modify_vm(call: Call, task_id: str, body: ModifyVm) -> Outcome[None]:
+    """Change fields. Some need a cold start to take effect. A refused call may have changed some (`effect`)."""
+    texts = ("ok", "some changes will take effect on the next boot")
+    return acknowledged(await call(body, task_id=task_id), texts)
 
 
 @endpoint("/tasks/passwd/{task_id}", CallClass.IDEMPOTENT)
 async def set_password(call: Call, task_id: str, body: SetPassword) -> Outcome[None]:
     """Set an account's password in a running guest that has the agent. Takes at least 3 s."""
-    return decoded(await call(body, task_id=task_id), acknowledged)
+    return acknowledged(await call(body, task_id=task_id))
 
 
 @endpoint("/tasks/logs/{task_id}", CallClass.READ)

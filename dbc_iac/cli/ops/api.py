@@ -10,8 +10,7 @@ import click
 from msgspec.structs import replace
 
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.endpoints import ALL
-from dbc_iac.api.endpoints.endpoint import Asks
+from dbc_iac.api.endpoints import ALL, Asks
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
 from dbc_iac.api.raw_request import CREDENTIALS, RawReply, asks_of, class_of, exchange
