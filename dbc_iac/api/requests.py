@@ -6,8 +6,9 @@ Sizes are whole GiB. The checks here are the last line of defence; the kinds che
 from __future__ import annotations
 
 import ipaddress
-import re
 from typing import Annotated
+
+from msgspec import field
 
 from dbc_iac.api import patterns
 from dbc_iac.api.secret import SecretText
@@ -34,41 +35,39 @@ __all__ = [
 ]
 
 _FORWARD = r"(tcp|udp),[0-9]{1,5}(-[0-9]{1,5})?(:[0-9]{1,5}(-[0-9]{1,5})?)?"
+# An unknown protocol, or one of tcp and udp without a port number, ends the node's daemon or the VM's filter.
 _FILTER = (
-    r"(in|out|inout),(all|tcp|udp|icmp|ssh|rdp|http|https|dns\(udp\)|dns\(tcp\)),"
+    r"(in|out|inout),(?!(tcp|udp),all,)(all|tcp|udp|icmp|ssh|rdp|http|https|dns\(udp\)|dns\(tcp\)),"
     r"(all|[0-9]{1,5}(-[0-9]{1,5})?),[0-9.]{7,15}/[0-9]{1,2},(accept|drop)"
 )
-# An unknown protocol, or one of tcp and udp without a port number, ends the node's daemon or the VM's filter.
-_PORTLESS_FILTER = re.compile(r"\w+,(tcp|udp),all,.*")
 
 
 class CreateVm(Body, frozen=True, kw_only=True):
     """`/tasks/start`. `ssh_port` and `rdp_port` may both be given; the node checks only that of the VM's system."""
 
-    task_id: Annotated[str, Text("task_id", patterns.TASK_ID)]
-    image_name: Annotated[str, Text("image_name", patterns.IMAGE)]
-    gpu_count: Annotated[int, StringInt("gpu_count", 0)]
-    cpu_cores: Annotated[int, StringInt("cpu_cores", 1)]
-    mem_size: Annotated[int, StringInt("mem_size", 1)]
-    vnc_port: Annotated[int, StringInt("vnc_port", 5900, 65535)]
-    desc: Annotated[str, Text("desc")] = ""
-    operation_system: Annotated[str, Text("operation_system", r"linux|windows")] = "linux"
-    bios_mode: Annotated[str | None, Text("bios_mode", r"legacy|uefi|pxe")] = None
-    disk_size: Annotated[int | None, StringInt("disk_size", 1)] = None
-    data_file_name: Annotated[str | None, Text("data_file_name", patterns.FILE)] = None
-    ssh_port: Annotated[int | None, StringInt("ssh_port", 1, 65535)] = None
-    rdp_port: Annotated[int | None, StringInt("rdp_port", 1, 65535)] = None
-    public_ip: Annotated[str, Text("public_ip")] = ""
-    network_name: Annotated[str, Text("network_name", r"([A-Za-z0-9]{6,10})?")] = ""
-    custom_port: Annotated[tuple[str, ...], TextList("custom_port", _FORWARD)] = ()
-    multicast: Annotated[tuple[str, ...], TextList("multicast", r"[0-9.]{7,15}:[1-9][0-9]{0,4}")] = ()
-    network_filters: Annotated[tuple[str, ...], TextList("network_filters", _FILTER)] = ()
+    task_id: Annotated[str, Text(patterns.TASK_ID)]
+    image_name: Annotated[str, Text(patterns.IMAGE)]
+    gpu_count: Annotated[int, StringInt(0)]
+    cpu_cores: Annotated[int, StringInt(1)]
+    mem_size: Annotated[int, StringInt(1)]
+    vnc_port: Annotated[int, StringInt(5900, 65535)]
+    desc: Annotated[str, Text()] = ""
+    operation_system: Annotated[str, Text(r"linux|windows")] = "linux"
+    bios_mode: Annotated[str | None, Text(r"legacy|uefi|pxe")] = None
+    disk_size: Annotated[int | None, StringInt(1)] = None
+    data_file_name: Annotated[str | None, Text(patterns.FILE)] = None
+    ssh_port: Annotated[int | None, StringInt(1, 65535)] = None
+    rdp_port: Annotated[int | None, StringInt(1, 65535)] = None
+    public_ip: Annotated[str, Text()] = ""
+    network_name: Annotated[str, Text(r"([A-Za-z0-9]{6,10})?")] = ""
+    custom_port: Annotated[tuple[str, ...], TextList(_FORWARD)] = ()
+    multicast: Annotated[tuple[str, ...], TextList(r"[0-9.]{7,15}:[1-9][0-9]{0,4}")] = ()
+    network_filters: Annotated[tuple[str, ...], TextList(_FILTER)] = ()
     # The node refuses the literal "virtio", its default.
-    interface_model_type: Annotated[str | None, Text("interface_model_type", r"e1000|rtl8139")] = None
+    interface_model_type: Annotated[str | None, Text(r"e1000|rtl8139")] = None
 
     def check(self) -> None:
         _check_public_ip("public_ip", self.public_ip)
-        _check_filters("network_filters", self.network_filters)
         for group in self.multicast:
             _check_group(group)
 
@@ -80,19 +79,18 @@ class ModifyVm(Body, frozen=True, kw_only=True):
     most one of the four deferred keys a call: of two, one may be refused after the other has changed what is read back.
     """
 
-    new_public_ip: Annotated[str, Text("new_public_ip")]
-    new_ssh_port: Annotated[int | None, StringInt("new_ssh_port", 1, 65535)] = None
-    new_rdp_port: Annotated[int | None, StringInt("new_rdp_port", 1, 65535)] = None
-    new_custom_port: Annotated[tuple[str, ...] | None, TextList("new_custom_port", _FORWARD)] = None
-    new_network_filters: Annotated[tuple[str, ...] | None, TextList("new_network_filters", _FILTER)] = None
-    new_vnc_port: Annotated[int | None, StringInt("new_vnc_port", 5900, 65535)] = None
-    new_gpu_count: Annotated[int | None, StringInt("new_gpu_count", 0)] = None
-    new_cpu_cores: Annotated[int | None, StringInt("new_cpu_cores", 1)] = None  # below 0 ends libvirtd on the host
-    new_mem_size: Annotated[int | None, StringInt("new_mem_size", 1)] = None
+    new_public_ip: Annotated[str, Text()]
+    new_ssh_port: Annotated[int | None, StringInt(1, 65535)] = None
+    new_rdp_port: Annotated[int | None, StringInt(1, 65535)] = None
+    new_custom_port: Annotated[tuple[str, ...] | None, TextList(_FORWARD)] = None
+    new_network_filters: Annotated[tuple[str, ...] | None, TextList(_FILTER)] = None
+    new_vnc_port: Annotated[int | None, StringInt(5900, 65535)] = None
+    new_gpu_count: Annotated[int | None, StringInt(0)] = None
+    new_cpu_cores: Annotated[int | None, StringInt(1)] = None  # below 0 ends libvirtd on the host
+    new_mem_size: Annotated[int | None, StringInt(1)] = None
 
     def check(self) -> None:
         _check_public_ip("new_public_ip", self.new_public_ip)
-        _check_filters("new_network_filters", self.new_network_filters or ())
         deferred = (self.new_vnc_port, self.new_gpu_count, self.new_cpu_cores, self.new_mem_size)
         if sum(value is not None for value in deferred) > 1:
             raise UnsafeWireValue("modify: at most one of vnc port, GPUs, cores and memory per call")
@@ -103,35 +101,35 @@ class ModifyVm(Body, frozen=True, kw_only=True):
 class SetPassword(Body, frozen=True, kw_only=True):
     """`/tasks/passwd/<id>`."""
 
-    username: Annotated[str, Text("username", patterns.USER)]
-    password: Annotated[SecretText, HiddenText("password", patterns.PASSWORD, 128)]
+    username: Annotated[str, Text(patterns.USER)]
+    password: Annotated[SecretText, HiddenText(patterns.PASSWORD, 128)]
 
 
 class DiskResize(Body, frozen=True, kw_only=True):
     """`/disk/resize/<id>`: `add_gib` is what is added, not the new size."""
 
-    disk: Annotated[str, Text("disk", r"vd[a-z]")]
-    add_gib: Annotated[int, JsonInt("size", 1)]
+    disk: Annotated[str, Text(r"vd[a-z]")]
+    add_gib: Annotated[int, JsonInt(1)] = field(name="size")
 
 
 class DiskAdd(Body, frozen=True, kw_only=True):
     """`/disk/add/<id>`: the file is made in `mount_dir` on the node's host."""
 
-    size_gib: Annotated[int, JsonInt("size", 1)]
-    mount_dir: Annotated[str, Text("mount_dir", patterns.HOST_DIR)]
+    size_gib: Annotated[int, JsonInt(1)] = field(name="size")
+    mount_dir: Annotated[str, Text(patterns.HOST_DIR)]
 
 
 class DiskDelete(Body, frozen=True, kw_only=True):
     """`/disk/delete/<id>`: the disk's file goes with it. The node takes the name's current owner."""
 
-    disk: Annotated[str, Text("disk", r"vd[b-z]")]
+    disk: Annotated[str, Text(r"vd[b-z]")]
 
 
 class LanCreate(Body, frozen=True, kw_only=True):
     """`/lan/create`. An address that does not parse ends the node's process; any prefix length is taken."""
 
-    network_name: Annotated[str, Text("network_name", patterns.LAN)]
-    ip_cidr: Annotated[str, Text("ip_cidr", r"[0-9.]{7,15}/[0-9]{1,2}")]
+    network_name: Annotated[str, Text(patterns.LAN)]
+    ip_cidr: Annotated[str, Text(r"[0-9.]{7,15}/[0-9]{1,2}")]
 
     def check(self) -> None:
         try:
@@ -145,74 +143,74 @@ class LanCreate(Body, frozen=True, kw_only=True):
 class BareMetalEntry(Body, frozen=True, kw_only=True):
     """One server of `/bare_metal/add`. The `ipmi_*` texts are pasted into a shell command, unquoted."""
 
-    uuid: Annotated[str, Text("uuid", patterns.UUID)]
-    ip: Annotated[str, Text("ip", patterns.HOST)]
-    ipmi_hostname: Annotated[str, Text("ipmi_hostname", patterns.HOST)]
-    ipmi_username: Annotated[str, Text("ipmi_username", patterns.IPMI_USER)]
-    ipmi_password: Annotated[SecretText, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)]
-    ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
-    os: Annotated[str | None, Text("os", r".+", patterns.MAX_TEXT)] = None
-    desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
+    uuid: Annotated[str, Text(patterns.UUID)]
+    ip: Annotated[str, Text(patterns.HOST)]
+    ipmi_hostname: Annotated[str, Text(patterns.HOST)]
+    ipmi_username: Annotated[str, Text(patterns.IPMI_USER)]
+    ipmi_password: Annotated[SecretText, HiddenText(patterns.IPMI_PASSWORD, 16)]
+    ipmi_port: Annotated[int | None, JsonInt(1, 65535)] = None
+    os: Annotated[str | None, Text(r".+", patterns.MAX_TEXT)] = None
+    desc: Annotated[str | None, Text(r".+", patterns.MAX_TEXT)] = None
 
 
 class BareMetalChange(Body, frozen=True, kw_only=True):
     """`/bare_metal/modify/<node id>`: what is left out stays. An empty text changes nothing, so there is none."""
 
-    uuid: Annotated[str | None, Text("uuid", patterns.UUID)] = None
-    ip: Annotated[str | None, Text("ip", patterns.HOST)] = None
-    ipmi_hostname: Annotated[str | None, Text("ipmi_hostname", patterns.HOST)] = None
-    ipmi_username: Annotated[str | None, Text("ipmi_username", patterns.IPMI_USER)] = None
-    ipmi_password: Annotated[SecretText | None, HiddenText("ipmi_password", patterns.IPMI_PASSWORD, 16)] = None
-    ipmi_port: Annotated[int | None, JsonInt("ipmi_port", 1, 65535)] = None
-    os: Annotated[str | None, Text("os", r".+", patterns.MAX_TEXT)] = None
-    desc: Annotated[str | None, Text("desc", r".+", patterns.MAX_TEXT)] = None
+    uuid: Annotated[str | None, Text(patterns.UUID)] = None
+    ip: Annotated[str | None, Text(patterns.HOST)] = None
+    ipmi_hostname: Annotated[str | None, Text(patterns.HOST)] = None
+    ipmi_username: Annotated[str | None, Text(patterns.IPMI_USER)] = None
+    ipmi_password: Annotated[SecretText | None, HiddenText(patterns.IPMI_PASSWORD, 16)] = None
+    ipmi_port: Annotated[int | None, JsonInt(1, 65535)] = None
+    os: Annotated[str | None, Text(r".+", patterns.MAX_TEXT)] = None
+    desc: Annotated[str | None, Text(r".+", patterns.MAX_TEXT)] = None
 
 
 class SnapshotCreate(Body, frozen=True, kw_only=True):
     """`/snapshot/create/<id>`: exports `vda` to an image server."""
 
-    snapshot_name: Annotated[str, Text("snapshot_name", patterns.SEGMENT)]
-    image_server: Annotated[str, Text("image_server", patterns.NAME)]
-    desc: Annotated[str, Text("desc")] = ""
+    snapshot_name: Annotated[str, Text(patterns.SEGMENT)]
+    image_server: Annotated[str, Text(patterns.NAME)]
+    desc: Annotated[str, Text()] = ""
 
 
 class ImageServerFiles(Body, frozen=True, kw_only=True):
     """`/images`: the image server whose files are listed."""
 
-    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+    image_server: Annotated[str, Text(patterns.NAME)]
 
 
 class ImageDownload(Body, frozen=True, kw_only=True):
     """`/images/download`. Only files in `/data` can be used, listed and deleted."""
 
-    image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
-    image_server: Annotated[str, Text("image_server", patterns.NAME)]
-    local_dir: Annotated[str, Text("local_dir", patterns.HOST_DIR)] = "/data"
+    image_filename: Annotated[str, Text(patterns.IMAGE)]
+    image_server: Annotated[str, Text(patterns.NAME)]
+    local_dir: Annotated[str, Text(patterns.HOST_DIR)] = "/data"
 
 
 class ImageUpload(Body, frozen=True, kw_only=True):
     """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
 
-    image_filename: Annotated[str, Text("image_filename", patterns.HOST_DIR)]
-    image_server: Annotated[str, Text("image_server", patterns.NAME)]
+    image_filename: Annotated[str, Text(patterns.HOST_DIR)]
+    image_server: Annotated[str, Text(patterns.NAME)]
 
 
 class ImageTransfer(Body, frozen=True, kw_only=True):
     """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
 
-    image_filename: Annotated[str, Text("image_filename", rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
+    image_filename: Annotated[str, Text(rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
 
 
 class ImageDelete(Body, frozen=True, kw_only=True):
     """`/images/delete`: a file in `/data`."""
 
-    image_filename: Annotated[str, Text("image_filename", patterns.IMAGE)]
+    image_filename: Annotated[str, Text(patterns.IMAGE)]
 
 
 class MonitorServers(Body, frozen=True, kw_only=True):
     """`/monitor/set`: at most two."""
 
-    servers: Annotated[tuple[str, ...], TextList("servers", r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
+    servers: Annotated[tuple[str, ...], TextList(r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
 
     def check(self) -> None:
         if len(self.servers) > 2:
@@ -222,19 +220,12 @@ class MonitorServers(Body, frozen=True, kw_only=True):
 class DeeplinkPassword(Body, frozen=True, kw_only=True):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 
-    device_password: Annotated[
-        SecretText, HiddenText("device_password", patterns.DEEPLINK_PASSWORD, patterns.MAX_DEEPLINK)
-    ]
+    device_password: Annotated[SecretText, HiddenText(patterns.DEEPLINK_PASSWORD, patterns.MAX_DEEPLINK)]
 
 
 def _check_public_ip(key: str, value: str) -> None:
     if value and (problem := patterns.public_ip_problem(value)):
         raise UnsafeWireValue(f"{key}: {problem}")
-
-
-def _check_filters(key: str, filters: tuple[str, ...]) -> None:
-    if any(_PORTLESS_FILTER.fullmatch(item) for item in filters):
-        raise UnsafeWireValue(f"{key}: tcp and udp need a port or a range of ports")
 
 
 def _check_group(group: str) -> None:

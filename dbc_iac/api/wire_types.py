@@ -5,18 +5,17 @@ exactly is refused with `UnsafeWireValue`. Every scalar of VM create and modify 
 silently ignored; `/disk/*` and `ipmi_port` want JSON *integers*, where a string once made a disk of 31.89 TiB.
 
     class SetPassword(Body, frozen=True, kw_only=True):
-        username: Annotated[str, Text("username", r"[a-z]+")]
+        username: Annotated[str, Text(r"[a-z]+")]
 """
 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import get_type_hints
 
 from msgspec import Struct
+from msgspec.structs import fields
 
 from dbc_iac.api import patterns
 from dbc_iac.api.secret import SecretText
@@ -29,69 +28,63 @@ class UnsafeWireValue(ValueError):  # noqa: N818 - names the value, not the acci
     """A value that must not be sent. The text names the key and the rule, never the value: it may be a secret."""
 
 
-class WireType(ABC):
-    """Encoding of a field. `key` is its name on the wire."""
-
-    key: str
-
-    @abstractmethod
-    def encode(self, value: object) -> Json:
-        """The JSON value. Raises UnsafeWireValue."""
-
-
-class JsonInt(WireType):
+class JsonInt(Struct, frozen=True):
     """An integer as a JSON number of 32 bits."""
 
-    def __init__(self, key: str, low: int, high: int = INT32) -> None:
-        self.key, self.low, self.high = key, low, high
+    low: int
+    high: int = INT32
 
-    def encode(self, value: object) -> Json:
-        return _bounded(self.key, value, self.low, self.high)
-
-
-class StringInt(JsonInt):
-    """An integer as decimal text: 8 is `"8"`. The node parses like C's atoi, so nothing else may get there."""
-
-    def encode(self, value: object) -> Json:
-        return str(super().encode(value))
-
-
-class Text(WireType):
-    """Text that matches `pattern` in full, at most `most` bytes."""
-
-    def __init__(self, key: str, pattern: str = r".*", most: int = 1000) -> None:
-        self.key, self.pattern, self.most = key, pattern, most
-
-    def encode(self, value: object) -> Json:
-        if not isinstance(value, str):
-            raise UnsafeWireValue(f"{self.key}: expected text")
-        check_text(self.key, value)
-        if len(value.encode()) > self.most:
-            raise UnsafeWireValue(f"{self.key}: longer than {self.most} bytes")
-        if not re.fullmatch(self.pattern, value):
-            raise UnsafeWireValue(f"{self.key}: the node does not accept this form")
+    def encode(self, key: str, value: object) -> Json:
+        # bool is an int in Python, and `true` is nothing at all to the node
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UnsafeWireValue(f"{key}: expected an integer")
+        if not self.low <= value <= self.high:
+            raise UnsafeWireValue(f"{key}: must be {self.low} to {self.high}")
         return value
 
 
-class HiddenText(Text):
+class StringInt(JsonInt, frozen=True):
+    """An integer as decimal text: 8 is `"8"`. The node parses like C's atoi, so nothing else may get there."""
+
+    def encode(self, key: str, value: object) -> Json:
+        return str(super().encode(key, value))
+
+
+class Text(Struct, frozen=True):
+    """Text that matches `pattern` in full, at most `most` bytes."""
+
+    pattern: str = r".*"
+    most: int = 1000
+
+    def encode(self, key: str, value: object) -> Json:
+        if not isinstance(value, str):
+            raise UnsafeWireValue(f"{key}: expected text")
+        check_text(key, value)
+        if len(value.encode()) > self.most:
+            raise UnsafeWireValue(f"{key}: longer than {self.most} bytes")
+        if not re.fullmatch(self.pattern, value):
+            raise UnsafeWireValue(f"{key}: the node does not accept this form")
+        return value
+
+
+class HiddenText(Text, frozen=True):
     """A `SecretText`, revealed here and only here."""
 
-    def encode(self, value: object) -> Json:
+    def encode(self, key: str, value: object) -> Json:
         if not isinstance(value, SecretText):
-            raise UnsafeWireValue(f"{self.key}: expected a secret")
-        return super().encode(value.reveal())
+            raise UnsafeWireValue(f"{key}: expected a secret")
+        return super().encode(key, value.reveal())
 
 
-class TextList(Text):
+class TextList(Text, frozen=True):
     """A whole list of texts; an empty one clears. `most` bytes each."""
 
-    def __init__(self, key: str, pattern: str, most: int = 200) -> None:
-        super().__init__(key, pattern, most)
+    most: int = 200
 
-    def encode(self, value: object) -> Json:
+    def encode(self, key: str, value: object) -> Json:
         if not isinstance(value, tuple):
-            raise UnsafeWireValue(f"{self.key}: expected a list")
-        return [Text.encode(self, item) for item in value]
+            raise UnsafeWireValue(f"{key}: expected a list")
+        return [Text.encode(self, key, item) for item in value]
 
 
 class Body(Struct, frozen=True):
@@ -107,30 +100,15 @@ class Body(Struct, frozen=True):
     def check(self) -> None:
         """Refuse values that do not fit together. Raises UnsafeWireValue."""
 
-    @classmethod
-    def wire_types(cls) -> Mapping[str, WireType]:
-        """The fields and their wire types."""
-        body: type = cls
-        return _wire_types(body)
-
     def additional(self) -> dict[str, Json]:
-        values = {wire: getattr(self, name) for name, wire in self.wire_types().items()}
-        return {wire.key: wire.encode(value) for wire, value in values.items() if value is not None}
+        values = ((key, getattr(self, name), wire) for name, key, wire in _wire_types(type(self)))
+        return {key: wire.encode(key, value) for key, value, wire in values if value is not None}
 
 
 @cache
-def _wire_types(body: type) -> Mapping[str, WireType]:
-    hints = get_type_hints(body, include_extras=True)
-    return {name: next(m for m in hint.__metadata__ if isinstance(m, WireType)) for name, hint in hints.items()}
-
-
-def _bounded(key: str, value: object, low: int, high: int) -> int:
-    # bool is an int in Python, and `true` is nothing at all to the node
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UnsafeWireValue(f"{key}: expected an integer")
-    if not low <= value <= high:
-        raise UnsafeWireValue(f"{key}: must be {low} to {high}")
-    return value
+def _wire_types(body: type[Body]) -> list[tuple[str, str, JsonInt | Text]]:
+    """Of each field: its name, its name on the wire, and its wire type."""
+    return [(one.name, one.encode_name, one.type.__metadata__[0]) for one in fields(body)]
 
 
 def check_text(key: str, value: str) -> None:
@@ -148,7 +126,7 @@ def check_json(key: str, value: object) -> Json:
         check_text(key, value)
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        return _bounded(key, value, -INT32 - 1, INT32)
+        return JsonInt(-INT32 - 1).encode(key, value)
     if isinstance(value, Mapping):
         copy: dict[str, Json] = {}
         for name, item in value.items():

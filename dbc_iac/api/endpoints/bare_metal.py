@@ -72,5 +72,5 @@ async def delete_server(call: Call, node_id: str) -> Outcome[None]:
         if not match or (int(match[1]), int(match[2])) != (1, 0):
             raise ShapeError("not the acknowledgement of one deletion")
 
-    ids = TextList("bare_metal_node_ids", r"[0-9a-f]{64}").encode((node_id,))
+    ids = TextList(r"[0-9a-f]{64}").encode("bare_metal_node_ids", (node_id,))
     return decoded(await call({"bare_metal_node_ids": ids}), decode)
