@@ -7,7 +7,7 @@ Only `reveal()` gives the text, at the one place where it is put on the wire, in
 from __future__ import annotations
 
 import hmac
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
 
 
 @final
@@ -57,3 +57,16 @@ class SecretText:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
+
+
+def refuse_secrets(value: Any) -> None:
+    """The last check of a value before it is written to a file. Raises TypeError, without the secret: it is a bug."""
+    if isinstance(value, SecretText):
+        raise TypeError("a secret was about to be written to a file")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            refuse_secrets(key)
+            refuse_secrets(inner)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            refuse_secrets(inner)

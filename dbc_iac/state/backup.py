@@ -15,9 +15,8 @@ from msgspec import Struct
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import load_json
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
-from dbc_iac.state.journal import Record, fold, records_after
-from dbc_iac.state.migration import migrated_records, migrated_state
-from dbc_iac.state.records import RECORD
+from dbc_iac.state.journal import Record, current_records, fold, records_after
+from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.store import Store
 
 
@@ -49,9 +48,7 @@ def read_backup(content: bytes, place: str) -> StateBackup:
             _refuse("state-newer", summary, "Install the version of dbc-iac that wrote it, or a newer one.")
         if "state" not in value:
             return StateBackup(State.of_json(migrated_state(value)))
-        records = [*migrated_records(value["journal"])]
-        for record in records:
-            RECORD.validate_python(record)
+        records = [*current_records(value["journal"], place)]
         return StateBackup(State.of_json(migrated_state(value["state"])), records)
     except (ValueError, KeyError, TypeError, AttributeError):  # pydantic's is a ValueError
         _refuse(

@@ -7,18 +7,18 @@ line is ignored; any other unreadable line is an error. Writers hold the state l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dbc_iac.address import Address
+from dbc_iac.api.secret import refuse_secrets
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation, State
-from dbc_iac.state.migration import migrated_records
+from dbc_iac.state.migration import migrated_record
 from dbc_iac.state.records import RECORD
 from dbc_iac.state.sealed import refuse_sealed
-from dbc_iac.state.secret_guard import refuse_secrets
 
 Record = dict[str, Any]
 
@@ -64,17 +64,29 @@ class Journal:
         except OSError as error:
             raise _unreadable(place, error) from None
         try:
-            for record in migrated_records(map(load_json, lines)):
-                version = record.get("formatVersion")
-                if isinstance(version, int) and version > FORMAT_VERSION:
-                    raise _newer(place, version)
-                if "type" not in record:
-                    refuse_sealed(record, place)
-                RECORD.validate_python(record)
+            for record in current_records(map(load_json, lines), place):
                 records.append(record)
         except (ValueError, TypeError, AttributeError):  # pydantic's is a ValueError
             raise _broken(place, len(records) + 1) from None
         return records
+
+
+def current_records(values: Iterable[Any], place: str) -> Iterator[Record]:
+    """Records in the current format. The format of a record is that of the `begin` before it.
+
+    Raises DiagnosticError for a newer format and for an encrypted record; ValueError, TypeError or AttributeError for a
+    value that is no record.
+    """
+    version: object = FORMAT_VERSION
+    for value in values:
+        version = value.get("formatVersion", version)
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise _newer(place, version)
+        if "type" not in value:
+            refuse_sealed(value, place)
+        record = migrated_record(value) if version == 1 else value
+        RECORD.validate_python(record)
+        yield record
 
 
 def _broken(place: str, number: int) -> DiagnosticError:
@@ -125,7 +137,10 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
         elif not current:
             continue
         elif kind == "intent":
-            _add_intent(PendingOperation.model_validate(record["operation"]), pending, generations)
+            intent = PendingOperation.model_validate(record["operation"])
+            pending[intent.number] = intent
+            if intent.creates:
+                generations[intent.address] = max(generations.get(intent.address, 0), intent.generation)
         elif kind == "result":
             _add_result(int(record["number"]), record["outcome"], pending)
         elif kind == "bind":
@@ -168,12 +183,6 @@ def records_after(records: Sequence[Record], serial: int) -> Sequence[Record]:
     """The records that follow the state of a serial: older ones have been folded into it."""
     begins = [n for n, r in enumerate(records) if r["type"] == "begin" and int(r["serial"]) >= serial]
     return records[begins[0] :] if begins else ()
-
-
-def _add_intent(intent: PendingOperation, pending: dict[int, PendingOperation], generations: dict[str, int]) -> None:
-    pending[intent.number] = intent
-    if intent.creates:
-        generations[intent.address] = max(generations.get(intent.address, 0), intent.generation)
 
 
 def _add_result(number: int, outcome: str, pending: dict[int, PendingOperation]) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -36,15 +36,21 @@ def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, 
 def lock(directory: Path, stack: str, holder: Mapping[str, Json]) -> Iterator[None]:
     """Hold the stack's lock. Raises DiagnosticError (exit code LOCKED) that names its holder."""
     path = directory / f"{stack}.lock"
-    try:
-        descriptor = _taken(path, holder)
-    except OSError as error:  # a disk that is read-only or full, a file system without locks
-        raise _impossible(path, error) from error
-    try:
+    with ExitStack() as closing:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+            closing.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DiagnosticError(_held(path, _text(descriptor))) from None
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps(dict(holder)).encode())
+        except OSError as error:  # a disk that is read-only or full, a file system without locks
+            raise _impossible(path, error) from error
         yield
         os.ftruncate(descriptor, 0)
-    finally:
-        os.close(descriptor)
 
 
 def holder_of(directory: Path, stack: str) -> Mapping[str, Json] | None:
@@ -77,23 +83,6 @@ def _read_holder(text: bytes) -> Mapping[str, Json]:
     except ValueError:
         who = None
     return who if isinstance(who, dict) else {}
-
-
-def _taken(path: Path, holder: Mapping[str, Json]) -> int:
-    """A descriptor that holds the lock while it is open. Raises OSError; DiagnosticError if another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DiagnosticError(_held(path, _text(descriptor))) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(dict(holder)).encode())
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def held(who: Mapping[str, object], where: str, remedy: str) -> Diagnostic:

@@ -6,7 +6,7 @@ values of another shape, which are no states or records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dbc_iac.state.document import FORMAT_VERSION
@@ -28,15 +28,8 @@ def migrated_state(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def migrated_records(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Journal records in the current format. The format of a record is that of the `begin` before it."""
-    version: object = FORMAT_VERSION
-    for record in records:
-        version = record.get("formatVersion", version)
-        yield _record(record) if version == 1 else dict(record)
-
-
-def _record(record: Mapping[str, Any]) -> dict[str, Any]:
+def migrated_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A journal record of format 1 in the current format."""
     match record.get("type"):
         case "begin":
             return {**record, "formatVersion": FORMAT_VERSION}

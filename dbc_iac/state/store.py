@@ -9,6 +9,7 @@ from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
+from dbc_iac.api.secret import refuse_secrets
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
@@ -17,7 +18,6 @@ from dbc_iac.state.journal import Journal, Record, fold, records_after
 from dbc_iac.state.lease_renewal import keep_lease
 from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
-from dbc_iac.state.secret_guard import refuse_secrets
 
 T = TypeVar("T")
 
@@ -77,7 +77,26 @@ class Store:
         """The stored document without the journal. Keeps its version for the next write."""
         stored = self._from_backend(self.backend.read)
         self._version = None if stored is None else stored.version
-        return None if stored is None else self._parse(stored.content)
+        if stored is None:
+            return None
+        try:
+            value = load_json(stored.content.decode(), most=MAX_VALUES)
+        except ValueError:
+            self._corrupt()
+        version = value.get("formatVersion") if isinstance(value, dict) else None
+        if type(version) is not int:
+            refuse_sealed(value, self.backend.place)
+            self._corrupt()
+        if version > FORMAT_VERSION:
+            _fail(
+                "state-newer",
+                f"{self.backend.place} has format {version}; this version reads up to {FORMAT_VERSION}",
+                "Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
+            )
+        try:
+            return State.of_json(value if version == FORMAT_VERSION else migrated_state(value))
+        except (ValidationError, TypeError, AttributeError):
+            self._corrupt()
 
     def _refuse_if_lost(self, last: int, kept: Sequence[int]) -> None:
         """Refuse a missing state with a journal or older versions: VMs that it managed may run."""
@@ -97,26 +116,6 @@ class Store:
         except OSError as error:
             reason = f"cannot read {self.backend.place} ({error.strerror})"
             _not_there("state-unreadable", reason, error, "Check the permissions and the connection to the backend.")
-
-    def _parse(self, content: bytes) -> State:
-        try:
-            value = load_json(content.decode(), most=MAX_VALUES)
-        except ValueError:
-            self._corrupt()
-        version = value.get("formatVersion") if isinstance(value, dict) else None
-        if type(version) is not int:
-            refuse_sealed(value, self.backend.place)
-            self._corrupt()
-        if version > FORMAT_VERSION:
-            _fail(
-                "state-newer",
-                f"{self.backend.place} has format {version}; this version reads up to {FORMAT_VERSION}",
-                "Install the version of dbc-iac that wrote it, or a newer one. Nothing was changed.",
-            )
-        try:
-            return State.of_json(value if version == FORMAT_VERSION else migrated_state(value))
-        except (ValidationError, TypeError, AttributeError):
-            self._corrupt()
 
     def _corrupt(self) -> NoReturn:
         older = [self.backend.version_place(serial) for serial in self._from_backend(self.backend.kept)]

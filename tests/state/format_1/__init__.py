@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dbc_iac.state import State
-from dbc_iac.state.journal import Record
-from dbc_iac.state.migration import migrated_records, migrated_state
+from dbc_iac.state.journal import Record, current_records
+from dbc_iac.state.migration import migrated_state
 
 DIRECTORY = Path(__file__).parent
 NAMES = ("window", "move")
@@ -29,7 +29,7 @@ def records_of(name: str) -> list[dict[str, Any]]:
 
 def current(name: str) -> tuple[State, list[Record]]:
     """State and journal of a fixture in today's format."""
-    return State.model_validate(migrated_state(state_of(name))), [*migrated_records(records_of(name))]
+    return State.model_validate(migrated_state(state_of(name))), [*current_records(records_of(name), "journal")]
 
 
 def downgrade(directory: Path, stack: str = "main") -> None:
