@@ -15,12 +15,10 @@ from msgspec.structs import replace
 from dbc_iac.apply.goal_result import GoalResult, Verdict, failed_with
 from dbc_iac.apply.goal_runner import GoalRunner, Run
 from dbc_iac.apply.hook import keeps_on
-from dbc_iac.apply.node_gate import NodeGate
-from dbc_iac.apply.offline_window import OfflineWindow
-from dbc_iac.apply.report import Report
-from dbc_iac.apply.status import ApplyStatus, not_started
+from dbc_iac.apply.offline_window import NodeGate, OfflineWindow
+from dbc_iac.apply.report import ApplyStatus, Report, not_started
 from dbc_iac.apply.vm_restart import TRIES, VmStarter
-from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, host
 from dbc_iac.kinds.framework.goal import Goal, GoalStatus
@@ -30,15 +28,9 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder, goal_input, precedin
 from dbc_iac.plan.schedule.steps import executable_steps, final_power
 
 
-async def run(plan: Plan, with_: Run) -> Report:
-    """Apply a whole plan. Failures of the API are in the report; they are not raised.
+class Executor:
+    """The apply of one plan. Raises DiagnosticError if the executable steps are not those of the plan."""
 
-    Raises DiagnosticError before the first call if the steps are not those of the plan.
-    """
-    return await _Executor(plan, with_).run()
-
-
-class _Executor:
     def __init__(self, plan: Plan, with_: Run) -> None:
         self.plan = plan
         self.run_ = with_
@@ -55,6 +47,7 @@ class _Executor:
         """Offline windows that wait for no creation."""
 
     async def run(self) -> Report:
+        """Run all steps. Failures of the API are in the report; they are not raised."""
         for key in self.announced:
             self._gate(self.steps[key]).announce()
         async with asyncio.TaskGroup() as group:
@@ -82,7 +75,7 @@ class _Executor:
             explained = await starter.lacking(self.runner, result)
             del self.status.unstarted[address]
             self.status.powered_off[address] = not_started(explained)
-            self._failed(starter.on, replace(explained, text=not_started(explained)))
+            self.status.fail(starter.on, replace(explained, text=not_started(explained)))
 
     def _gate(self, step: StepBuilder) -> NodeGate:
         return self.gates[self.changes[step.address].target]
@@ -126,19 +119,12 @@ class _Executor:
                         await gate.enter_async_context(self._gate(step).creation())
                     ok = await self._goals(step, gate)
         except Exception as error:  # ends this branch and no other
-            ok = self._fail_goals(step, failed_with(error))
+            ok = self.status.fail_rest(step.goals, failed_with(error))
         if not ok:
             self.broken[step.key] = self.status.word(step.address)
             self._report_failures(step)
         elif step.goals:
             self.runner.emit("step-done", step.address, step.kind.value)
-
-    def _fail_goals(self, step: StepBuilder, result: GoalResult) -> bool:
-        """Record a failure of all goals of a step that have no result yet. Returns False: the step failed."""
-        for goal in step.goals:
-            if goal.address not in self.status.bad:
-                self._failed(goal, result)
-        return False
 
     def _report_failures(self, step: StepBuilder) -> None:
         """Report the failed addresses of a step; other goals of a window may be met."""
@@ -151,7 +137,7 @@ class _Executor:
         old_vm_is_off, done = False, ""
         for goal in step.goals:
             if not old_vm_is_off and (why := await self._hook_veto(goal)):
-                self._failed(goal, GoalResult(Verdict.FAILED, why))
+                self.status.fail(goal, GoalResult(Verdict.FAILED, why))
                 return False
             if goal.power_cycles and (await goal.look(self.runner.reader)).sight is not GoalStatus.MET:
                 await gate.aclose()
@@ -162,7 +148,7 @@ class _Executor:
                 result = await self.runner.achieve(goal)
             old_vm_is_off |= goal.powers == "off" and goal.id == change.identity.old_id != change.identity.id
             if result.verdict is not Verdict.MET:
-                self._failed(goal, _as_in_progress(goal, result, done))
+                self.status.fail(goal, _as_in_progress(goal, result, done))
                 if old_vm_is_off and (goal.creates or goal.powers == "off"):
                     await self._restore_old_vm(change, goal, result)
                 elif old_vm_is_off:
@@ -221,15 +207,8 @@ class _Executor:
 
     async def _window(self, step: StepBuilder) -> bool:
         change = self.changes[step.address]
-        window = OfflineWindow(
-            step,
-            change,
-            self.changes,
-            self.runner,
-            self.run_.hooks.get(step.address),
-            self._failed,
-            self.status,
-        )
+        hook = self.run_.hooks.get(step.address)
+        window = OfflineWindow(step, change, self.changes, self.runner, hook, self.status)
         async with self._gate(step).window():
             ok = await window.run()
         for address in {g.address for g in step.goals} - self.status.bad:
@@ -239,29 +218,6 @@ class _Executor:
             else:
                 await self.run_.journal_writer.settle(touched)
         return ok
-
-    def _failed(self, goal: Goal, result: GoalResult) -> None:
-        if result.verdict is Verdict.WAITING:
-            self.status.waiting[goal.address] = result.text
-            return
-        if result.verdict is Verdict.NOT_STARTED:
-            self.status.not_started.setdefault(goal.address, result.text)
-            return
-        self.status.failed[goal.address] = result.text
-        if result.diagnostics:  # one problem, such as a missing key, may fail many goals
-            self.status.diagnostics.extend(d for d in result.diagnostics if d not in self.status.diagnostics)
-            return
-        self.status.diagnostics.append(
-            Diagnostic(
-                "goal-failed",
-                Severity.ERROR,
-                f"{goal.address}: {result.text}",
-                result.detail or f"Failed action: {goal.action_text}.",
-                result.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
-                address=goal.address,
-                exit_code=result.exit_code,
-            )
-        )
 
     def _report(self) -> Report:
         status = self.status
@@ -282,7 +238,7 @@ class _Executor:
             powered_off=dict(sorted(status.powered_off.items())),
             diagnostics=tuple(status.diagnostics),
             unknown=tuple(c.address for c in self.plan.changes if c.action is Action.UNKNOWN),
-            interrupted=self.run_.stop.asked,
+            interrupted=self.run_.stop.is_set(),
             seconds=self.runner.now(),
             calls=self.runner.reader.calls,
         )

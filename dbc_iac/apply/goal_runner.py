@@ -21,9 +21,8 @@ from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
 from dbc_iac.apply.hook import Hook
 from dbc_iac.apply.journal_writer import JournalWriter
-from dbc_iac.apply.poller import FLOOR, SOON, Poller
 from dbc_iac.apply.report import Event
-from dbc_iac.apply.stop import Stop
+from dbc_iac.apply.waiting import FLOOR, SOON, Poller, Stop
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Connect
@@ -78,7 +77,7 @@ class GoalRunner:
         self.reader = CachedReader(with_.connect)
         self.watch = Poller(self.reader)
         self.journal_writer, self.stop, self.choices = with_.journal_writer, with_.stop, with_.choices
-        self._run, self._changes = with_, changes
+        self.run, self.changes = with_, changes
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
 
@@ -87,22 +86,13 @@ class GoalRunner:
         return self._loop.time() - self._began
 
     def emit(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
-        self._run.emit(Event(kind, address, text, self.now(), detail))
+        self.run.emit(Event(kind, address, text, self.now(), detail))
 
     def halted(self) -> str:
         """Reason to start no more calls; empty if the apply goes on."""
         if self.journal_writer.unwritten is not None:
             return "the journal could not be written"
-        return "interrupted" if self.stop.asked else ""
-
-    async def context(self, goal: Goal) -> ActContext:
-        """Channels and secrets of a call. Secrets are read in a thread, since a program may provide them."""
-        found: dict[str, SecretText] = {}
-        for path in self._changes[goal.address].secrets:
-            value = await asyncio.to_thread(self._run.secret, goal.address, path)
-            if value is not None:
-                found[path] = value
-        return ActContext(self._run.connect, found)
+        return "interrupted" if self.stop.is_set() else ""
 
     async def achieve(self, goal: Goal, barrier: Barrier | None = None) -> GoalResult:
         """Achieve a goal. `barrier` proves the outcome of a blind call.
@@ -110,37 +100,38 @@ class GoalRunner:
         An exception ends this goal alone: windows are closed, other branches go on.
         """
         try:
-            return await _Attempt(self, goal.informed(self.journal_writer.bindings), barrier).run()
+            goal = goal.informed(self.journal_writer.bindings)
+            return await _Attempt(self, goal, barrier, goal.route.target, self.now()).run()
         except Exception as error:
             return failed_with(error)
 
 
-class _Attempt:
-    """State of one goal that is being achieved."""
+class _Attempt(Struct):
+    """State of one goal that is being achieved. Times in seconds since the start of the apply."""
 
-    def __init__(self, runner: GoalRunner, goal: Goal, barrier: Barrier | None) -> None:
-        self.runner = runner
-        self.goal = goal
-        self.barrier = barrier
-        self.accepted = False
-        self.accepted_at = 0.0
-        self.number = 0
-        self.tries = 0
-        self.started = runner.now()
-        self.unreadable_since: float | None = None
-        self.said = self.unread = ""
-        self.doubtful = False
-        self.unseen = 0
-        self.ending_since: float | None = None
-        self.target = goal.route.target
+    runner: GoalRunner
+    goal: Goal
+    barrier: Barrier | None
+    target: str
+    started: float
+    accepted: bool = False
+    accepted_at: float = 0.0
+    number: int = 0
+    tries: int = 0
+    unreadable_since: float | None = None
+    said: str = ""
+    unread: str = ""
+    doubtful: bool = False
+    unseen: int = 0
+    ending_since: float | None = None
 
     @property
     def most_tries(self) -> int:
-        return 2 if self.runner.stop.asked else TRIES
+        return 2 if self.runner.stop.is_set() else TRIES
 
     @property
     def closes(self) -> bool:
-        """Whether it starts a VM that this apply powered off: it goes on after a signal."""
+        """Whether it starts a VM that this apply powered off: it goes on after a signal, and without a journal."""
         return self.goal.powers == "on"
 
     async def run(self) -> GoalResult:
@@ -156,13 +147,13 @@ class _Attempt:
         """Look at the goal. --wait-timeout and a signal also end a look in progress."""
         limit = self.runner.choices.wait_timeout
         rest = None if limit is None or not (self.accepted or self.said) else self.started + limit - self.runner.now()
-        if self.runner.stop.asked:
+        if self.runner.stop.is_set():
             rest = min(ENDING_UNREADABLE, math.inf if rest is None else rest)
         try:
             async with asyncio.timeout(None if rest is None else max(rest, 0)):
                 seen = await self.runner.stop.unless(self.goal.look(self.runner.reader))
         except TimeoutError:
-            if self.runner.stop.asked or self.unread:
+            if self.runner.stop.is_set() or self.unread:
                 return GoalState(GoalStatus.UNKNOWN, self.unread or "no answer")
             return GoalState(GoalStatus.WAITING, self.said)
         return seen or GoalState(GoalStatus.UNKNOWN, "interrupted")
@@ -219,7 +210,7 @@ class _Attempt:
         if self.goal.creates and self.goal.needs is not Needs.OFF and self.accepted and not self.runner.choices.wait:
             timeout_seconds = 0
         rest = min(self.started + timeout_seconds, until) - self.runner.now()
-        asked = self.runner.stop.asked
+        asked = self.runner.stop.is_set()
         if rest < AT_ONCE or (asked and self._outlasts(ENDING_STARTS if self.accepted else math.inf)):
             verdict = Verdict.NOT_STARTED if asked and not self.tries else Verdict.WAITING
             return self._left(f"still {text}", verdict, ExitCode.PARTIAL)
@@ -242,7 +233,7 @@ class _Attempt:
         return not self.closes or self.runner.now() - self.ending_since >= seconds
 
     async def _tick(self, rest: float, *, close: bool = False) -> None:
-        if self.runner.stop.asked or (close and rest > SOON):
+        if self.runner.stop.is_set() or (close and rest > SOON):
             await self.runner.stop.unless(self.runner.watch.soon(self.target))
         else:
             await self.runner.stop.unless(self.runner.watch.tick(self.target, rest))
@@ -255,7 +246,7 @@ class _Attempt:
         most = min(most, limit)
         until = max(self.runner.watch.silent(self.target, now) + most, self.unreadable_since + UNREADABLE_AGAIN)
         rest = min(until, self.started + limit) - now
-        asked = self.runner.stop.asked
+        asked = self.runner.stop.is_set()
         if rest < 1 or (asked and self._outlasts(ENDING_UNREADABLE)):
             verdict = Verdict.NOT_STARTED if asked and not (self.closes or self.tries) else Verdict.FAILED
             return replace(self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR), unreadable=True)
@@ -267,22 +258,26 @@ class _Attempt:
 
     async def _act(self) -> GoalResult | None:
         """Make the call once; a blind one only right after a look."""
-        if halted := self._halted():
-            return halted
+        if (why := self.runner.halted()) and not self.closes:
+            return GoalResult(Verdict.NOT_STARTED, why)
         if self.goal.call_class is CallClass.BLIND:
             self.runner.watch.hurry(self.target)
             fresh = await self.goal.look(self.runner.reader)
             if fresh.sight is not GoalStatus.UNMET:
                 return await self._step(fresh)
-        context = await self.runner.context(self.goal)
+        secrets = {  # in a thread, since a program may provide them
+            path: value
+            for path in self.runner.changes[self.goal.address].secrets
+            if (value := await asyncio.to_thread(self.runner.run.secret, self.goal.address, path)) is not None
+        }
         self.goal, detail = await self.goal.primed(self.runner.reader)
         self.tries += 1
         self.number = number = await self.runner.journal_writer.intent(self.goal, detail)
-        if halted := self._halted():  # the intent could not be written
-            return halted
+        if (why := self.runner.halted()) and not self.closes:  # the intent could not be written
+            return GoalResult(Verdict.NOT_STARTED, why)
         self.runner.emit("call", self.goal.address, self.goal.action_text)
         try:
-            outcome = await self.goal.act(context, self.runner.reader)
+            outcome = await self.goal.act(ActContext(self.runner.run.connect, secrets), self.runner.reader)
         except UnsafeWireValue as error:
             await self.runner.journal_writer.result(number, NotSent(str(error)))
             raise
@@ -299,11 +294,6 @@ class _Attempt:
                 return await self._again(f"not sent: {outcome.message}", outcome.retry_after)
             case Unknown():
                 return await self._unknown(outcome)
-
-    def _halted(self) -> GoalResult | None:
-        """The result if no new call may start. VMs that this apply powered off are started even then."""
-        why = self.runner.halted()
-        return GoalResult(Verdict.NOT_STARTED, why) if why and not self.closes else None
 
     async def _refused(self, refused: Refused) -> GoalResult | None:
         if refused.effect is Effect.PARTIAL:

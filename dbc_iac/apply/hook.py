@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from dbc_iac.apply.stop import Stop
+from dbc_iac.apply.waiting import Stop
 
 
 class Hook(Struct, frozen=True):

@@ -2,14 +2,16 @@
 
     the hook, if any -> power off -> each goal -> look at all of them again -> start
 
-The VM is started again in any case, if it is to run; where the node refuses, the report says so.
+The VM is started again in any case, if it is to run; where the node refuses, the report says so. `NodeGate` keeps
+windows and creations of a node apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -17,6 +19,7 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
 from dbc_iac.apply.goal_runner import GoalRunner
 from dbc_iac.apply.hook import Hook, keeps_on
+from dbc_iac.apply.report import ApplyStatus
 from dbc_iac.apply.vm_restart import VmStarter
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds.framework.capabilities import host as host_kind
@@ -28,12 +31,52 @@ SETTLE_SECONDS = 60.0
 """Seconds to look for the effect of a call of unknown outcome before it is proved."""
 
 
-class WindowStatus(Protocol):
-    unstarted: dict[str, tuple[VmStarter, GoalResult]]
-    waiting: dict[str, str]
+class NodeGate:
+    """Readers-writer lock of one node: creations, or one offline window. Announced windows go before creations.
 
-    @property
-    def bad(self) -> set[str]: ...
+    A node works off one queue for all its VMs, and a creation can hold it for an hour: a VM that is powered off behind
+    one would stay off as long.
+    """
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._creating = 0
+        self._open = False
+        self._announced = 0
+
+    def announce(self) -> None:
+        """Announce a window that waits for no creation: creations wait for it."""
+        self._announced += 1
+
+    async def withdraw(self) -> None:
+        """Withdraw an announced window: it has ended, or was skipped."""
+        async with self._changed:
+            self._announced -= 1
+            self._changed.notify_all()
+
+    @asynccontextmanager
+    async def creation(self) -> AsyncIterator[None]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._open and not self._announced)
+            self._creating += 1
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._creating -= 1
+                self._changed.notify_all()
+
+    @asynccontextmanager
+    async def window(self) -> AsyncIterator[None]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._open and not self._creating)
+            self._open = True
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._open = False
+                self._changed.notify_all()
 
 
 class OfflineWindow:
@@ -46,15 +89,13 @@ class OfflineWindow:
         changes: Mapping[str, Change],
         runner: GoalRunner,
         hook: Hook | None,
-        failed: Callable[[Goal, GoalResult], None],
-        status: WindowStatus,
+        status: ApplyStatus,
     ) -> None:
         self.step = step
         self.host = host
         self.changes = changes
         self.runner = runner
         self.hook = hook
-        self.failed = failed
         self.status = status
         task = goal_input(host)
         if host.action is Action.NO_OP:
@@ -73,46 +114,34 @@ class OfflineWindow:
         if self.hook is not None and not was_off and not self.runner.halted() and not await self._prepared(self.hook):
             return False
         with self.runner.watch.closely(self.off.route.target):
-            return await self._opened(was_off=was_off)
-
-    async def _opened(self, *, was_off: bool) -> bool:
-        goals = len(self.step.goals)
-        self.runner.emit("window-opened", self.step.address, f"{goals} change{'s' if goals != 1 else ''}")
-        result = await self.runner.achieve(self.off)
-        ok = result.verdict is Verdict.MET
-        if ok:
-            blind = [g for g in self.step.goals if g.call_class is CallClass.BLIND]
-            unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
-            try:
-                ok = await self._goals(unsettled, await self._proof() if unsettled else Proof.NEVER)
-            except Exception as error:  # the VM is started again in any case
-                ok = self._fail_goals(error)
-        else:
-            for goal in self.step.goals:
-                self.failed(goal, result)
-        if self.step.power == "on":
-            runs = await self._start()
-            ok = runs and ok
-            if runs and self.queued:
-                await self._prove_queued()
-            if result.doubtful:
-                ok = await self._stays_on() and ok
-        self.runner.emit("window-closed", self.step.address, "")
-        return ok
-
-    def _fail_goals(self, error: Exception) -> bool:
-        """Record a failure of all goals of the window that have no result yet. Returns False: the window failed."""
-        for goal in self.step.goals:
-            if goal.address not in self.status.bad:
-                self.failed(goal, failed_with(error))
-        return False
+            goals = len(self.step.goals)
+            self.runner.emit("window-opened", self.step.address, f"{goals} change{'s' if goals != 1 else ''}")
+            result = await self.runner.achieve(self.off)
+            ok = result.verdict is Verdict.MET
+            if ok:
+                try:
+                    ok = await self._goals(was_off=was_off)
+                except Exception as error:  # the VM is started again in any case
+                    ok = self.status.fail_rest(self.step.goals, failed_with(error))
+            else:
+                for goal in self.step.goals:
+                    self.status.fail(goal, result)
+            if self.step.power == "on":
+                runs = await self._start()
+                ok = runs and ok
+                if runs and self.queued:
+                    await self._prove_queued()
+                if result.doubtful:
+                    ok = await self._stays_on() and ok
+            self.runner.emit("window-closed", self.step.address, "")
+            return ok
 
     async def _prepared(self, hook: Hook) -> bool:
         """Run the hook. Returns whether the VM may be powered off."""
         note = partial(self.runner.emit, "note", self.step.address)
         why = await keeps_on(hook, note, self.runner.stop)
         for goal in self.step.goals if why else ():
-            self.failed(goal, GoalResult(Verdict.FAILED, why))
+            self.status.fail(goal, GoalResult(Verdict.FAILED, why))
         return not why
 
     @property
@@ -120,13 +149,16 @@ class OfflineWindow:
         """Whether the VM may be booted for a proof: one that stays off only with --settle."""
         return self.step.power == "on" or self.runner.choices.settle
 
-    async def _goals(self, unsettled: list[Goal], proof: Proof) -> bool:
-        """Achieve the goals. `proof`: of the earlier calls for the `unsettled` ones."""
+    async def _goals(self, *, was_off: bool) -> bool:
+        """Achieve the goals. `was_off`: before the window, so that earlier blind calls may still have no proof."""
+        blind = [g for g in self.step.goals if g.call_class is CallClass.BLIND]
+        unsettled = [g for g in blind if was_off and self.changes[g.address].unsettled]
+        proof = await self._proof() if unsettled else Proof.NEVER
         met: list[Goal] = []
         closed = ""
         for goal in self.step.goals:
             if closed:
-                self.failed(goal, GoalResult(Verdict.NOT_STARTED, closed))
+                self.status.fail(goal, GoalResult(Verdict.NOT_STARTED, closed))
                 continue
             if goal.deletes and goal.address in self.status.bad:
                 continue  # its replacement was not created
@@ -142,7 +174,7 @@ class OfflineWindow:
             if result.verdict is Verdict.MET:
                 met.append(goal)
             else:
-                self.failed(goal, result)
+                self.status.fail(goal, result)
                 closed = self._closed_by(goal, result)
         if observed := [goal for goal in met if not (goal.acknowledged or goal.creates)]:
             await self._verify(observed)
@@ -171,7 +203,7 @@ class OfflineWindow:
                 text = seen.text if seen.lost else "accepted, but not carried out before the VM was started"
                 await self.runner.journal_writer.lost(number, text)
                 self.status.waiting.pop(goal.address, None)
-                self.failed(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
+                self.status.fail(goal, GoalResult(Verdict.FAILED, text, detail=seen.detail, remedy=seen.remedy))
 
     async def _verify(self, met: list[Goal]) -> None:
         """Look again before the window closes: a late call of an earlier apply may have changed something."""
@@ -179,7 +211,7 @@ class OfflineWindow:
         for goal in met:
             seen = await goal.look(self.runner.reader)
             if seen.sight is GoalStatus.UNMET:
-                self.failed(goal, GoalResult(Verdict.FAILED, "undone before the window closed"))
+                self.status.fail(goal, GoalResult(Verdict.FAILED, "undone before the window closed"))
 
     async def _start(self) -> bool:
         result = await self.starter.start(self.runner)
@@ -190,7 +222,7 @@ class OfflineWindow:
     async def _stays_on(self) -> bool:
         """Watch the VM after its start, and start it again if a late shutdown powers it off."""
         until = self.runner.now() + SETTLE_SECONDS
-        while self.runner.now() < until and not self.runner.stop.asked:
+        while self.runner.now() < until and not self.runner.stop.is_set():
             await self.runner.stop.unless(self.runner.watch.tick(self.on.route.target))
             sight = (await self.on.look(self.runner.reader)).sight
             if sight is GoalStatus.WAITING:  # shutting down
@@ -202,7 +234,7 @@ class OfflineWindow:
     async def _barrier(self, goal: Goal) -> Proof:
         """Prove the outcome of a blind call: accepted while the VM was off, it runs before the next shutdown."""
         until = self.runner.now() + SETTLE_SECONDS
-        while self.runner.now() < until and not self.runner.stop.asked:
+        while self.runner.now() < until and not self.runner.stop.is_set():
             await self.runner.stop.unless(self.runner.watch.tick(goal.route.target))
             if (await goal.look(self.runner.reader)).sight is GoalStatus.MET:
                 return Proof.HAPPENED
@@ -217,7 +249,7 @@ class OfflineWindow:
         """
         if not self._may_boot:
             return Proof.NOT_ALLOWED
-        if self.runner.stop.asked:
+        if self.runner.stop.is_set():
             return Proof.NOT_POSSIBLE
         self.runner.emit("barrier", self.step.address, "booting once to prove the outcome of an earlier call")
         for goal in (self.on, self.off):

@@ -1,14 +1,20 @@
-"""Events and report of an apply. Values; no I/O, no secrets."""
+"""Events, status and report of an apply. No I/O, no secrets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
+from dbc_iac.apply.goal_result import GoalResult, Verdict
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
+from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.plan.model import Action
+
+if TYPE_CHECKING:
+    from dbc_iac.apply.vm_restart import VmStarter
 
 
 class Event(Struct, frozen=True):
@@ -23,6 +29,76 @@ class Event(Struct, frozen=True):
     text: str
     at: float
     detail: Mapping[str, Json] = field(default_factory=dict)
+
+
+class ApplyStatus(Struct):
+    """Status of each address while the apply runs."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    not_started: dict[str, str] = field(default_factory=dict)
+    powered_off: dict[str, str] = field(default_factory=dict)
+    unstarted: dict[str, tuple[VmStarter, GoalResult]] = field(default_factory=dict)
+    """VMs that this apply powered off and could not start yet."""
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def bad(self) -> set[str]:
+        """Addresses with goals that are not met."""
+        return {*self.failed, *self.waiting, *self.not_started, *self.unstarted}
+
+    def fail(self, goal: Goal, result: GoalResult) -> None:
+        """Record that a goal is not met, and report its problem."""
+        if result.verdict is Verdict.WAITING:
+            self.waiting[goal.address] = result.text
+            return
+        if result.verdict is Verdict.NOT_STARTED:
+            self.not_started.setdefault(goal.address, result.text)
+            return
+        self.failed[goal.address] = result.text
+        if result.diagnostics:  # one problem, such as a missing key, may fail many goals
+            self.diagnostics.extend(d for d in result.diagnostics if d not in self.diagnostics)
+            return
+        self.diagnostics.append(
+            Diagnostic(
+                "goal-failed",
+                Severity.ERROR,
+                f"{goal.address}: {result.text}",
+                result.detail or f"Failed action: {goal.action_text}.",
+                result.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
+                address=goal.address,
+                exit_code=result.exit_code,
+            )
+        )
+
+    def fail_rest(self, goals: Iterable[Goal], result: GoalResult) -> Literal[False]:
+        """Record a failure of all goals that have no result yet. Returns False: their step failed."""
+        for goal in goals:
+            if goal.address not in self.bad:
+                self.fail(goal, result)
+        return False
+
+    def word(self, address: str) -> str:
+        """Status of an address, for those that depend on it."""
+        if address in {*self.failed, *self.unstarted}:
+            return "failed"
+        return "is not complete" if address in self.waiting else "was not started"
+
+    def event(self, address: str) -> str:
+        """Kind of the event that reports it."""
+        if address in {*self.failed, *self.unstarted}:
+            return "step-failed"
+        return "step-waiting" if address in self.waiting else "step-skipped"
+
+    def why(self, address: str) -> str:
+        """Reason why goals of an address are not met."""
+        found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
+        unstarted = self.unstarted.get(address)
+        return next((text for text in found if text), not_started(unstarted[1]) if unstarted else "failed")
+
+
+def not_started(result: GoalResult) -> str:
+    return f"could not be started again: {result.text}"
 
 
 class Report(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dbc_iac.apply.goal_result import GoalResult, Verdict
 from dbc_iac.apply.goal_runner import GoalRunner
-from dbc_iac.apply.poller import FLOOR
+from dbc_iac.apply.waiting import FLOOR
 from dbc_iac.kinds.framework.capabilities import host
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.values import GoalInput
@@ -32,7 +32,7 @@ class VmStarter(Struct, frozen=True):
         for number in range(tries):
             if number:
                 await runner.stop.unless(asyncio.sleep(FLOOR))
-                if runner.stop.asked:
+                if runner.stop.is_set():
                     return result
             result = await runner.achieve(self.on)
             if result.verdict is not Verdict.FAILED or result.unreadable:

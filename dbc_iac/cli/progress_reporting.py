@@ -118,7 +118,7 @@ class ProgressReporter(Observer):
 
             machines = {c.address: c.placement.node for c in plan.changes}
             self.progress = LiveProgress(runtime.err, screen, lambda: loop.time() - began, machines, len(plan.pending))
-        with self.progress, stop_on_signal(self.progress.notice, stop.ask):
+        with self.progress, stop_on_signal(self.progress.notice, stop.set):
             reminder = loop.create_task(self._remind(began))
             try:
                 yield

@@ -48,13 +48,13 @@ class Stopping:
     def ask(self) -> None:
         self.asked = True
         if self._stop is not None:
-            self._stop.ask()
+            self._stop.set()
 
     def applies(self, stop: Stop) -> None:
         """Pass the request on to an apply."""
         self._stop = stop
         if self.asked:
-            stop.ask()
+            stop.set()
 
 
 class Reporter(Observer):

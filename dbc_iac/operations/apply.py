@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.apply import ApplyOptions, Event, Hook, JournalWriter, Report, Run, Stop, rebound, run
+from dbc_iac.apply import ApplyOptions, Event, Executor, Hook, JournalWriter, Report, Run, Stop, rebound
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.program_environment import program_environment
@@ -38,7 +38,7 @@ class Observer:
 
     @asynccontextmanager
     async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
-        """Context of the apply. `stop.ask()` ends it: calls in flight are finished, and nothing new is started."""
+        """Context of the apply. `stop.set()` ends it: calls in flight are finished, and nothing new is started."""
         yield
 
     def event(self, event: Event) -> None:
@@ -91,9 +91,8 @@ class _Apply(Struct):
             try:
                 async with project.identities.connections() as connections:
                     connect = partial(project.identities.connect, connections)
-                    report = await run(
-                        plan, Run(connect, self._secret, journal, self._event, hooks, self.options, stop)
-                    )
+                    run = Run(connect, self._secret, journal, self._event, hooks, self.options, stop)
+                    report = await Executor(plan, run).run()
             except asyncio.CancelledError:
                 for address in journal.down():
                     self.observer.note(f"{address}: powered off by this apply; the next apply starts it")

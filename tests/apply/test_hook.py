@@ -10,7 +10,7 @@ import pytest
 
 from dbc_iac.apply import hook as hooks
 from dbc_iac.apply.hook import Hook, keeps_on
-from dbc_iac.apply.stop import Stop
+from dbc_iac.apply.waiting import Stop
 
 ENDS = "trap 'echo ended >> log; exit 0' TERM"
 IGNORES = "trap 'echo ignored >> log' TERM"
@@ -27,7 +27,7 @@ def test_a_signal_ends_a_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t
         stop, notes = Stop(), list[str]()
         running = asyncio.ensure_future(keeps_on(hook, notes.append, stop))
         process = int(await asyncio.to_thread((tmp_path / "ready").read_text))
-        stop.ask()
+        stop.set()
         assert notes == []
         return await running, process
 

@@ -206,7 +206,7 @@ def test_an_interrupted_apply_of_an_approved_plan_is_continued(stack: Stack) -> 
 
         def event(self, event: Any) -> None:
             if event.kind == "call":
-                self.stop.ask()
+                self.stop.set()
 
     interrupted = stack.run(StopAtFirstCall(), mode="approve", approval=known(waiting, "approved"))
     assert (interrupted.outcome, interrupted.phase) == ("interrupted", None)

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
-from dbc_iac.apply.poller import Poller
+from dbc_iac.apply.waiting import Poller
 from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import confirm
 from dbc_iac.cli.failures import unsafe_value

@@ -1,16 +1,20 @@
-"""Polls: one for each target, shared by all goals that wait there, every 10 s to 60 s.
+"""Waits of an apply: polls, and the request to end, which ends them.
 
-While a VM is powered off, the first polls come sooner: the awaited effects take seconds, and the VM is down meanwhile.
+A target has one poll for all goals that wait there, every 10 s to 60 s. While a VM is powered off, the first polls come
+sooner: the awaited effects take seconds, and the VM is down meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from dbc_iac.kinds.framework.cached_reader import CachedReader
+
+T = TypeVar("T")
 
 FLOOR, CEILING, GROWTH = 10.0, 60.0, 1.5
 """Seconds between two polls of one target: first, longest, and growth factor."""
@@ -78,3 +82,22 @@ class Poller:
         self._pauses[target] = min(pause * GROWTH, CEILING)
         await asyncio.sleep(pause)
         self._reader.forget(target=target)
+
+
+class Stop(asyncio.Event):
+    """Request to end an apply, by a signal: nothing new is started, and waits end. It is never withdrawn."""
+
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Await a look or a wait; None if the end is requested meanwhile, which cancels it.
+
+        Calls that start after that are part of the orderly end, and go on.
+        """
+        if self.is_set():
+            return await work
+        running, asked = asyncio.ensure_future(work), asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+            return running.result() if running.done() else None
+        finally:
+            asked.cancel()
+            running.cancel()
