@@ -248,7 +248,7 @@ class Channel(Struct, frozen=True):
             await asyncio.sleep(0)
         outcome: Outcome[object]
         if isinstance(reply, Reply):
-            outcome = classify(reply.status, reply.content_type, reply.body, operation_of(request.path))
+            outcome = classify(reply.status, reply.content_type, reply.body, request.path)
             if isinstance(outcome, NotSent) and outcome.retry_after:
                 node.pause(outcome.retry_after)
         else:
@@ -269,11 +269,6 @@ class Channel(Struct, frozen=True):
 
 _USED_NONCE = "nonce check failed"
 _KIND_OF: Mapping[type, str] = {Done: "done", Refused: "refused", NotSent: "notSent", Unknown: "unknown"}
-
-
-def operation_of(path: str) -> str:
-    """The operation by which outcomes are classified: `/tasks/modify/7a7F...` is `tasks/modify`."""
-    return "/".join(path.split("?", maxsplit=1)[0].strip("/").split("/")[:2])
 
 
 def bad_session_id(target: str) -> str:

@@ -8,6 +8,7 @@ are texts of `http_exchange`: a text of the server could contain anything.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import re
 import socket
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from dbc_iac.api.patterns import HEADER_NAME, HEADER_VALUE, OWN_HEADERS
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
 
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MIB = 1024 * 1024
 CONNECT_WITHIN = 10.0
+HEADER_NAME = r"[!#$%&'*+.^_`~0-9A-Za-z-]+"
+HEADER_VALUE = r"([!-~]([ -~]*[!-~])?)?"
+"""Printable ASCII, without spaces around it."""
+OWN_HEADERS = frozenset(
+    {
+        "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive",
+        "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+"""Headers that control the transfer of a request and the form of its answer."""
 PLAIN_URL = re.compile(
     r"http://(?P<server>(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?)"
     r"(?P<target>(?!.*/\.)/[A-Za-z0-9_~./-]*(\?[A-Za-z0-9_~.=&-]*)?)?"
@@ -131,6 +141,14 @@ def system_reason(error: BaseException) -> str:
     if number:
         return os.strerror(number).lower()
     return f"no connection within {CONNECT_WITHIN:g} s" if isinstance(error, TimeoutError) else "connection closed"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def basic(user: str, password: SecretText) -> SecretText:

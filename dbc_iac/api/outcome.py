@@ -124,28 +124,25 @@ def decoded(outcome: Outcome[Any], decode: Callable[[object], T], **asked: str) 
         return Unknown(f"unexpected reply: {error}", "handled")
 
 
-def classify(status: int, content_type: str, body: bytes, operation: str) -> Outcome[object]:
+def classify(status: int, content_type: str, body: bytes, path: str) -> Outcome[object]:
     """The outcome of one HTTP reply.
 
-    `operation` is the first two segments of the path below `/api/v1`, such as `tasks/modify`: what a refusal left
-    behind depends on it. `content_type` is not trusted: the node sends `application/json` with broken JSON too.
+    `path` is that of the request, below `/api/v1`: what a refusal left behind depends on its first two segments, such
+    as `tasks/modify`. `content_type` is not trusted: the node sends `application/json` with broken JSON too.
     """
     envelope = _envelope(body)
     if envelope is None:
         return _without_envelope(status, content_type, body)
     errcode, message = envelope
-    if status == 200:
-        return _from_target(errcode, message, operation)
-    return _from_client_node(status, errcode, plain(message) if isinstance(message, str) else "", operation)
-
-
-def _from_target(errcode: int, message: object, operation: str) -> Outcome[object]:
-    """HTTP 200: answered by a GPU node or a manager, or by the client node for itself."""
-    if errcode == 0:
+    if (status, errcode) == (200, 0):
         return Done(message)
+    text = plain(message) if isinstance(message, str) else ""
+    operation = "/".join(path.partition("?")[0].strip("/").split("/")[:2])
+    if status != 200:
+        return _from_client_node(status, errcode, text, operation)
+    # Answered by a GPU node or a manager, or by the client node for itself.
     if not isinstance(message, str):
         return Unknown(f"errcode {errcode} without a text", "handled")
-    text = plain(message)
     return Refused(text, errcode, 200, effect_of(text, operation), is_transient(text), kind_of(text, operation))
 
 

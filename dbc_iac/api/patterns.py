@@ -51,23 +51,3 @@ def public_ip_problem(value: str) -> str:
     if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
         return "address is loopback, link-local or multicast, not public"
     return "" if address.version == 6 or not address.is_reserved else "expected a public address, not a reserved one"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-HEADER_NAME = r"[!#$%&'*+.^_`~0-9A-Za-z-]+"
-HEADER_VALUE = r"([!-~]([ -~]*[!-~])?)?"
-"""Printable ASCII, without spaces around it."""
-OWN_HEADERS = frozenset(
-    {
-        "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "keep-alive",
-        "te", "trailer", "transfer-encoding", "upgrade",
-    }
-)  # fmt: skip
-"""Headers that control the transfer of a request and the form of its answer."""

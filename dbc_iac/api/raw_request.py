@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from dbc_iac.api.auth.credentials import SessionCredentials
-from dbc_iac.api.channel import Channel, operation_of
+from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import Asks, Endpoint
 from dbc_iac.api.http import Reply
 from dbc_iac.api.idempotency import CallClass
@@ -68,7 +68,7 @@ async def _sent(channel: Channel, path: str, request: Mapping[str, Json], call_c
 def _reply(reply: Reply | NotSent | Unknown, path: str) -> RawReply:
     if not isinstance(reply, Reply):
         return RawReply(0, "", "", reply)
-    outcome = classify(reply.status, reply.content_type, reply.body, operation_of(path))
+    outcome = classify(reply.status, reply.content_type, reply.body, path)
     return RawReply(reply.status, reply.content_type, reply.body.decode("utf-8", "replace"), outcome)
 
 

@@ -67,7 +67,8 @@ class CreateVm(Body, frozen=True, kw_only=True):
     interface_model_type: Annotated[str | None, Text(r"e1000|rtl8139")] = None
 
     def check(self) -> None:
-        _check_public_ip("public_ip", self.public_ip)
+        if self.public_ip and (problem := patterns.public_ip_problem(self.public_ip)):
+            raise UnsafeWireValue(f"public_ip: {problem}")
         for group in self.multicast:
             _check_group(group)
 
@@ -90,7 +91,8 @@ class ModifyVm(Body, frozen=True, kw_only=True):
     new_mem_size: Annotated[int | None, StringInt(1)] = None
 
     def check(self) -> None:
-        _check_public_ip("new_public_ip", self.new_public_ip)
+        if self.new_public_ip and (problem := patterns.public_ip_problem(self.new_public_ip)):
+            raise UnsafeWireValue(f"new_public_ip: {problem}")
         deferred = (self.new_vnc_port, self.new_gpu_count, self.new_cpu_cores, self.new_mem_size)
         if sum(value is not None for value in deferred) > 1:
             raise UnsafeWireValue("modify: at most one of vnc port, GPUs, cores and memory per call")
@@ -221,11 +223,6 @@ class DeeplinkPassword(Body, frozen=True, kw_only=True):
     """`/deeplink/set`. A longer one overruns a buffer of the manager and ends it."""
 
     device_password: Annotated[SecretText, HiddenText(patterns.DEEPLINK_PASSWORD, patterns.MAX_DEEPLINK)]
-
-
-def _check_public_ip(key: str, value: str) -> None:
-    if value and (problem := patterns.public_ip_problem(value)):
-        raise UnsafeWireValue(f"{key}: {problem}")
 
 
 def _check_group(group: str) -> None:

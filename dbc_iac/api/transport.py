@@ -20,10 +20,10 @@ from dbc_iac.api.http import (
     NotConnectedError,
     Reply,
     UnusableError,
+    is_loopback,
 )
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
-from dbc_iac.api.patterns import is_loopback
 from dbc_iac.api.secret import SecretText
 
 if TYPE_CHECKING:
@@ -55,9 +55,17 @@ class ClientNode:
         deadline: float = DEADLINE,
     ) -> None:
         """Raises InsecureUrl, or ValueError on what is no http(s) URL or cannot be sent as a header."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("a client node's URL is http://host:port or https://host:port")
+        if parts.scheme == "http" and not insecure_http and not is_loopback(parts.hostname):
+            raise InsecureUrl(
+                "http to another machine needs insecureHttp: true: a session read on the way never expires"
+            )
         self.name = name
-        self.url = _checked_url(url, insecure_http)
-        self._label = f"client node {name} ({_shown_url(url)})"
+        self.url = url.rstrip("/")
+        # The user and the path of a URL may be secret.
+        self._label = f"client node {name} ({parts.scheme}://{parts.netloc.rpartition('@')[2]})"
         limits = Limits(deadline, MAX_BYTES)
         plain = transport is None
         self._shared = HttpClient(limits, headers, keep_alive=KEEP_ALIVE, plain=plain, transport=transport)
@@ -95,18 +103,3 @@ class ClientNode:
 
     def __repr__(self) -> str:
         return f"ClientNode({self.name})"
-
-
-def _checked_url(url: str, insecure_http: bool) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("a client node's URL is http://host:port or https://host:port")
-    if parts.scheme == "http" and not insecure_http and not is_loopback(parts.hostname):
-        raise InsecureUrl("http to another machine needs insecureHttp: true: a session read on the way never expires")
-    return url.rstrip("/")
-
-
-def _shown_url(url: str) -> str:
-    """Scheme, host and port: user and path of a URL may be secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from dbc_iac.api.patterns import is_loopback
+from dbc_iac.api.http import is_loopback
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, RunResult, StartedRun

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dbc_iac.api.patterns import HEADER_NAME, OWN_HEADERS, is_loopback
+from dbc_iac.api.http import HEADER_NAME, OWN_HEADERS, is_loopback
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.header import NAME, STACK_NAME
 from dbc_iac.manifest.identities import IdentitySpec

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from dbc_iac.api.patterns import HEADER_VALUE
+from dbc_iac.api.http import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange, failure
 from dbc_iac.files.reading import read_file

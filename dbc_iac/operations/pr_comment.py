@@ -15,8 +15,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from dbc_iac.api.http import MIB, ExchangeError, HttpClient, Limits, SettingError
-from dbc_iac.api.patterns import HEADER_VALUE
+from dbc_iac.api.http import HEADER_VALUE, MIB, ExchangeError, HttpClient, Limits, SettingError
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.files.reading import read_file, read_given, real_path

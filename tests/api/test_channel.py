@@ -19,7 +19,7 @@ from dbc_iac.api.auth.credentials import (
 )
 from dbc_iac.api.auth.keys import verify
 from dbc_iac.api.auth.sessions import SessionStore
-from dbc_iac.api.channel import Channel, bad_session_id, operation_of
+from dbc_iac.api.channel import Channel, bad_session_id
 from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.secret import SecretText
@@ -436,19 +436,6 @@ def test_a_channel_shows_no_secret() -> None:
     way = channel(Script(OK), credentials=SESSION)
     assert "the-id" not in repr(way)
     assert "the-sign" not in repr(way)
-
-
-@pytest.mark.parametrize(
-    ("path", "operation"),
-    [
-        ("/tasks/modify/7a7F", "tasks/modify"),
-        ("/tasks", "tasks"),
-        ("/tasks/logs/7a?flag=tail&line_num=9", "tasks/logs"),
-        ("/lan/create", "lan/create"),
-    ],
-)
-def test_the_operation_of_a_path(path: str, operation: str) -> None:
-    assert operation_of(path) == operation
 
 
 def test_a_rent_order_that_is_no_number_is_sent_to_nobody() -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from dbc_iac.api.http import (
     MIB,
+    OWN_HEADERS,
     BrokenError,
     ExchangeError,
     HttpClient,
@@ -31,7 +32,6 @@ from dbc_iac.api.http import (
 from dbc_iac.api.http_exchange import proxy_of
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
-from dbc_iac.api.patterns import OWN_HEADERS
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from tests.api.support import run

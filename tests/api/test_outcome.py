@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbc_iac.api.channel import operation_of
 from dbc_iac.api.outcome import (
     Done,
     Effect,
@@ -271,15 +270,32 @@ def test_any_text_of_a_target_is_done_refused_or_unknown(errcode: int, text: str
     assert isinstance(outcome, Done if errcode == 0 else Refused)
 
 
+@pytest.mark.parametrize(
+    ("path", "effect"),
+    [
+        ("/tasks/modify/7a7F", Effect.PARTIAL),
+        ("/tasks/modify?a=/b", Effect.PARTIAL),
+        ("/tasks/logs/7a?flag=tail&line_num=9", Effect.NONE),
+        ("/tasks", Effect.NONE),
+        ("/lan/create", Effect.PARTIAL),
+        ("/lan/other/create", Effect.NONE),
+    ],
+)
+def test_the_effect_of_a_refusal_depends_on_the_first_two_segments(path: str, effect: Effect) -> None:
+    refusal = reply(200, 1, "something", path)
+    assert isinstance(refusal, Refused)
+    assert refusal.effect is effect
+
+
 def test_every_recorded_reply_has_an_outcome() -> None:
     seen: dict[str, int] = {}
     for exchange in exchanges():
         response = exchange["response"]
         if response.get("status") is None or exchange["request"]["method"] != "POST":
             continue
-        operation = operation_of(exchange["request"]["path"].removeprefix("/api/v1"))
+        path = exchange["request"]["path"].removeprefix("/api/v1")
         headers = {name.lower(): value for name, value in response["headers"].items()}
-        outcome = classify(response["status"], headers["content-type"], response["body"].encode(), operation)
+        outcome = classify(response["status"], headers["content-type"], response["body"].encode(), path)
         name = type(outcome).__name__
         seen[name] = seen.get(name, 0) + 1
         where = f"{exchange['file']} {exchange['i']}: {outcome}"

@@ -79,7 +79,8 @@ class SessionStore:
             with self._opened() as directory:
                 handle = os.open(_name(target, account), _READ, dir_fd=directory)
             with os.fdopen(handle, encoding="utf-8") as file:
-                if not _private(os.fstat(handle)):
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
                     return None
                 kept = load_json(file.read(_MAX))
             if (kept["formatVersion"], kept["target"], kept["account"]) != (_FORMAT, target, account):
@@ -125,7 +126,3 @@ class SessionStore:
 
 def _name(target: str, account: str) -> str:
     return hashlib.blake2b(f"{target}\0{account}".encode(), digest_size=16).hexdigest() + ".json"
-
-
-def _private(status: os.stat_result) -> bool:
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077

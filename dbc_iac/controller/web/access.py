@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from starlette.requests import Request
 
-from dbc_iac.api.patterns import is_loopback
+from dbc_iac.api.http import is_loopback
 from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.diagnostics import failure

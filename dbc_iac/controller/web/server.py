@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
-from dbc_iac.api.patterns import is_loopback
+from dbc_iac.api.http import is_loopback
 from dbc_iac.controller.web.access import web_secrets
 from dbc_iac.controller.web.app import Web, application
 from dbc_iac.controller.web.metrics import Metrics

@@ -31,8 +31,7 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, from_url
 
-from dbc_iac.api.http import MIB
-from dbc_iac.api.patterns import HEADER_VALUE
+from dbc_iac.api.http import HEADER_VALUE, MIB
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
