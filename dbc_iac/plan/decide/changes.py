@@ -27,7 +27,7 @@ from dbc_iac.plan.decide.deletions import (
     forget,
     unless_forgotten,
 )
-from dbc_iac.plan.decide.diff import Difference, DiffInput, difference
+from dbc_iac.plan.decide.diff import Difference, difference
 from dbc_iac.plan.decide.ownership import elsewhere, moved_node
 from dbc_iac.plan.model import Action, Change, FieldChange, Identity, Placement
 from dbc_iac.plan.observe.pending_operations import requires_replacement
@@ -197,7 +197,7 @@ def _wanted(
                 base, action=Action.FORGET, identity=replace(base.identity, old_id=tracked.id), reasons=(EXPIRED,)
             )
         return replace(base, action=Action.UNKNOWN, reasons=(observation.reason,), authority=observation.authority)
-    pending = tracked.pending
+    pending, whole = tracked.pending, refreshed.whole.get(tracked.route)
     asked = (made.requested[resource.address],) if resource.address in made.requested else ()
     if pending is not None and observation.present and (asked or requires_replacement(pending, base.desired)):
         bound = pending.model_copy(update={"id": observation.id})
@@ -208,8 +208,8 @@ def _wanted(
     if tracked.binding is None:
         if pending is not None and observation.present:  # it is adopted, and cannot become what it was edited to
             bound = pending.model_copy(update={"id": observation.id})
-            edited = _difference(context, refreshed, replace(tracked, binding=bound), resource, observation, base)
-            made.problems.extend(edited.refusals)
+            edited = replace(tracked, binding=bound)
+            made.problems.extend(difference(context, edited, resource, observation, base.desired, whole).refusals)
         return unbound(context, tracked, resource, observation, base, made.problems)
     if not observation.present:
         reason = observation.reason or f"{tracked.id} was deleted outside dbc-iac"
@@ -219,7 +219,7 @@ def _wanted(
     if machine != tracked.route.target and (problem := moved_node(tracked, resource)):
         made.problems.add(problem)
         return seen
-    found = _difference(context, refreshed, tracked, resource, observation, base)
+    found = difference(context, tracked, resource, observation, base.desired, whole)
     made.stays[resource.address] = tuple(found.replacement_only)
     made.ignored[resource.address] = tuple(found.ignored)
     if observation.stuck:
@@ -236,30 +236,6 @@ def _wanted(
         if found.ignored:
             made.problems.extend(elsewhere(tracked, resource, found.ignored))
     return _compared(context, tracked, resource, seen, found, asked, observation.unfinished)
-
-
-def _difference(
-    context: PlanContext,
-    refreshed: RefreshedState,
-    tracked: TrackedObject,
-    resource: Resource[Spec],
-    observation: Observation,
-    base: Change,
-) -> Difference:
-    """The differences of an object that is bound."""
-    assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
-    facts = kind_of(resource.kind).facts(resource, refreshed.whole.get(tracked.route))
-    return difference(
-        DiffInput(
-            kind_of(resource.kind),
-            resource,
-            facts,
-            base.desired,
-            tracked.binding,
-            observation,
-            lambda path: context.secret(resource.address, path),
-        )
-    )
 
 
 def _compared(

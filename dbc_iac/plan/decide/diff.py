@@ -7,6 +7,7 @@ report is compared with what was applied.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -14,13 +15,15 @@ from msgspec.structs import replace
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json, value_text
-from dbc_iac.kinds import Kind, Observation, Resource
+from dbc_iac.kinds import Kind, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import power_of
-from dbc_iac.kinds.framework.rules import Behaviour, Facts, Rule
+from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from dbc_iac.kinds.framework.spec import Spec, SpecField, rules_under
 from dbc_iac.kinds.framework.types import parse_gib
 from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import FieldChange
+from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import Binding
 
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
@@ -53,23 +56,34 @@ class Difference(Struct):
         return any(c.behaviour == Behaviour.REPLACE for c in self.changes)
 
 
-class DiffInput(Struct, frozen=True):
+class _Sides(Struct, frozen=True):
     """The three sides of one resource. `secret` gives a desired secret, or None if it is not available."""
 
-    kind: Kind[Spec]
     resource: Resource[Spec]
-    facts: Facts
     desired: Mapping[str, Json]
     binding: Binding
     observation: Observation
     secret: Callable[[str], SecretText | None]
 
 
-def difference(sides: DiffInput) -> Difference:
-    """Differences, in the order of the spec's fields."""
+def difference(
+    context: PlanContext,
+    tracked: TrackedObject,
+    resource: Resource[Spec],
+    observation: Observation,
+    desired: Mapping[str, Json],
+    whole_machine: bool | None,
+) -> Difference:
+    """Differences of a resource that is bound, in the order of the spec's fields.
+
+    `whole_machine`: whether its rent order covers the machine; None if unknown.
+    """
+    assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
+    kind: Kind[Spec] = kind_of(resource.kind)
+    ignored = resource.spec.lifecycle.ignore_changes
+    sides = _Sides(resource, desired, tracked.binding, observation, partial(context.secret, resource.address))
     found = Difference()
-    ignored = sides.resource.spec.lifecycle.ignore_changes
-    for field_, rule in rules_under(sides.kind.spec, sides.facts):
+    for field_, rule in rules_under(kind.spec, kind.facts(resource, whole_machine)):
         if rule.behaviour is Behaviour.ACCESS:
             continue
         left_alone = bool(ignored) and any(_within(field_.path, i) for i in ignored)
@@ -80,7 +94,7 @@ def difference(sides: DiffInput) -> Difference:
             _compare(sides, field_, rule, own)
         if left_alone:
             found.ignored += _as_ignored(field_, rule, own)
-    paths = [p for p in sides.resource.spec.lifecycle.replace_on if "/" not in p]
+    paths = [p for p in resource.spec.lifecycle.replace_on if "/" not in p]
     return _by_lifecycle(found, paths) if paths else found
 
 
@@ -112,12 +126,13 @@ def _within(path: str, above: str) -> bool:
     return path == above or path.startswith(f"{above}.")
 
 
-def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference) -> None:
+def _compare(sides: _Sides, field_: SpecField, rule: Rule, found: Difference) -> None:
     path = field_.path
     want, applied = sides.desired.get(path), sides.binding.applied.get(path)
     shown = not rule.not_reported and path in sides.observation.values
     have = sides.observation.values[path] if shown else applied
-    if path not in sides.desired and not _cleared_by_absence(rule, have):
+    clears = (rule.inferred or rule.behaviour is Behaviour.REPLACE) and not rule.no_clear and have not in _NOTHING
+    if path not in sides.desired and not clears:  # absent from the manifest: not managed
         if rule.no_clear and applied not in _NOTHING:
             found.replacement_only.append(FieldChange(path, have, None, rule.behaviour.value))
         return
@@ -148,13 +163,7 @@ def _compare(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference)
     found.replacement_only.append(change)
 
 
-def _cleared_by_absence(rule: Rule, have: Json) -> bool:
-    """Whether a field that is absent in the manifest is cleared; else it is not managed."""
-    clearable = rule.inferred or rule.behaviour is Behaviour.REPLACE
-    return clearable and not rule.no_clear and have not in _NOTHING
-
-
-def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Difference) -> None:
+def _compare_secret(sides: _Sides, field_: SpecField, rule: Rule, found: Difference) -> None:
     path = field_.path
     if field_.read(sides.resource.spec) is None:
         return
@@ -176,7 +185,7 @@ def _compare_secret(sides: DiffInput, field_: SpecField, rule: Rule, found: Diff
         found.settled[path] = field_.read(sides.resource.spec).model_dump(mode="json", by_alias=True)
 
 
-def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
+def _same_reference(sides: _Sides, path: str, reference: object) -> bool:
     """Whether the reference is that of the last apply. The state has neither value nor digest of a secret: which side
     changed is unknown then."""
     if not isinstance(reference, SecretRef) or path in sides.binding.uncertain:
@@ -184,11 +193,12 @@ def _same_reference(sides: DiffInput, path: str, reference: object) -> bool:
     return bool(sides.binding.applied.get(path) == reference.model_dump(mode="json", by_alias=True))
 
 
-def _will_run(sides: DiffInput) -> bool:
-    return (power_of(sides.kind, sides.desired) or power_of(sides.kind, sides.observation.values)) == "on"
+def _will_run(sides: _Sides) -> bool:
+    kind = kind_of(sides.resource.kind)
+    return (power_of(kind, sides.desired) or power_of(kind, sides.observation.values)) == "on"
 
 
-def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic | None:
+def _shrinks(sides: _Sides, path: str, have: Json, want: Json) -> Diagnostic | None:
     if not isinstance(have, str) or not isinstance(want, str) or "." in have:
         return None
     if have == "0Gi" or parse_gib(have) <= parse_gib(want):
@@ -203,7 +213,7 @@ def _shrinks(sides: DiffInput, path: str, have: Json, want: Json) -> Diagnostic 
     )
 
 
-def _refused(sides: DiffInput, change: FieldChange, rule: Rule) -> Diagnostic:
+def _refused(sides: _Sides, change: FieldChange, rule: Rule) -> Diagnostic:
     return sides.resource.problem(
         "cannot-change",
         change.path,

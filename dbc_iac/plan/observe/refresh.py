@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct, convert, field
 from msgspec.structs import replace
@@ -64,7 +64,10 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     routes = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
     covered = await asyncio.gather(*(whole_machine(reader, route) for route in routes))
     whole = dict(zip(routes, covered, strict=True))
-    unmanaged = await _unmanaged(hosts, reader, tracked_objects)
+    unmanaged: dict[str, dict[str, Capacity]] = {}
+    for kind, route in dict.fromkeys((t.kind, t.route) for t in hosts):
+        others = await host(kind).others(route, managed(tracked_objects), reader)
+        unmanaged.setdefault(route.target, {}).update(others)
     return RefreshedState(tracked_objects, observations, reader, whole, unmanaged, tuple(problems), found)
 
 
@@ -121,17 +124,6 @@ async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedRead
     """The observation, and whether it takes ports: found while other objects are read, which costs no time."""
     observation = await observe(tracked, context, reader)
     return observation, _takes_ports(tracked, context, observation)
-
-
-async def _unmanaged(
-    hosts: Collection[TrackedObject], reader: CachedReader, tracked_objects: Mapping[str, TrackedObject]
-) -> dict[str, dict[str, Capacity]]:
-    """Capacity of unmanaged VMs on the machines of hosts that are created, started, or get a new port."""
-    ids = managed(tracked_objects) if hosts else frozenset()
-    found: dict[str, dict[str, Capacity]] = {}
-    for kind, route in dict.fromkeys((t.kind, t.route) for t in hosts):
-        found.setdefault(route.target, {}).update(await host(kind).others(route, ids, reader))
-    return found
 
 
 def _takes_ports(tracked: TrackedObject, context: PlanContext, observation: Observation) -> bool:

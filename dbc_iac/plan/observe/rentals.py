@@ -76,10 +76,19 @@ async def read_rentals(
 ) -> tuple[tuple[Rental, ...], tuple[Diagnostic, ...]]:
     """The rentals of the inventory, the first to end first, and warnings. Never raises.
 
-    Without a chain, those of the orders that the refresh has read.
+    Without a chain, those of the orders that the refresh has read. Machines whose objects could not be read are left
+    out: their orders would not be read either.
     """
-    routes = {(r.name, r.rent_order): r for r in _routes(context, refreshed)}.values()
     chain, reader = context.chain, refreshed.reader
+    used = sorted(refreshed.whole, key=lambda r: (r.name, r.rent_order))
+    if chain is not None:
+        unread = {
+            t.place.target for a, t in refreshed.tracked_objects.items() if refreshed.observations[a].present is None
+        }
+        resources = (r for _, r in sorted(context.inventory.resources.items()))
+        named = (kind_of(r.kind).route(r, context.inventory) for r in resources)
+        used = [r for r in named if r.target not in unread and not r.url]
+    routes = {(r.name, r.rent_order): r for r in used}.values()
     if not routes:
         return (), ()
     reading = asyncio.gather(*(order_of(route, context.wallets, reader) for route in routes))
@@ -89,16 +98,6 @@ async def read_rentals(
     found = (rental_of(route, order, dated) for route, order in pairs if order is not None)
     rentals = sorted((r for r in found if r is not None), key=lambda r: (r.end_block, r.node))
     return tuple(rentals), (head,) if isinstance(head, Diagnostic) else ()
-
-
-def _routes(context: PlanContext, refreshed: RefreshedState) -> Iterable[Route]:
-    """Routes to machines. One whose objects could not be read is left out: its orders would not be read either."""
-    if context.chain is None:
-        return sorted(refreshed.whole, key=lambda r: (r.name, r.rent_order))
-    unread = {t.place.target for a, t in refreshed.tracked_objects.items() if refreshed.observations[a].present is None}
-    resources = (r for _, r in sorted(context.inventory.resources.items()))
-    routes = (kind_of(r.kind).route(r, context.inventory) for r in resources)
-    return (r for r in routes if r.target not in unread and not r.url)
 
 
 async def order_of(route: Route, wallets: Callable[[str], Iterable[str]], reader: CachedReader) -> RentOrder | None:
