@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum, StrEnum
 from pathlib import PurePath
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 MAX_SUMMARY = 72
 """Maximum length of a summary, in characters."""
@@ -125,12 +125,11 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__} at {PurePath(where.filename).name}:{where.lineno}"
 
 
-class Diagnostics:
+class Diagnostics(Struct, eq=False):
     """Collector of diagnostics, in order and without duplicates. `error_count`: number of errors among them."""
 
-    def __init__(self) -> None:
-        self._items: dict[Diagnostic, None] = {}
-        self.error_count = 0
+    _items: dict[Diagnostic, None] = field(default_factory=dict)
+    error_count: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
         if diagnostic not in self._items:

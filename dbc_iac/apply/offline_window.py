@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from dbc_iac.api.idempotency import CallClass
@@ -31,18 +32,17 @@ SETTLE_SECONDS = 60.0
 """Seconds to look for the effect of a call of unknown outcome before it is proved."""
 
 
-class NodeGate:
+class NodeGate(Struct, eq=False):
     """Readers-writer lock of one node: creations, or one offline window. Announced windows go before creations.
 
     A node works off one queue for all its VMs, and a creation can hold it for an hour: a VM that is powered off behind
     one would stay off as long.
     """
 
-    def __init__(self) -> None:
-        self._changed = asyncio.Condition()
-        self._creating = 0
-        self._open = False
-        self._announced = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _creating: int = 0
+    _open: bool = False
+    _announced: int = 0
 
     def announce(self) -> None:
         """Announce a window that waits for no creation: creations wait for it."""

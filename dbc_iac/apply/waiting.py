@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from msgspec import Struct, field
+
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 
 T = TypeVar("T")
@@ -24,16 +26,15 @@ PAUSE = 120.0
 """Seconds between two failed looks at a target from which on it may have answered in between."""
 
 
-class Poller:
+class Poller(Struct, eq=False):
     """Coalesced polling over a reader."""
 
-    def __init__(self, reader: CachedReader) -> None:
-        self._reader = reader
-        self._ticks: dict[str, asyncio.Task[None]] = {}
-        self._pauses: dict[str, float] = {}
-        self._close: set[str] = set()
-        self._silent: dict[str, tuple[float, float]] = {}
-        """Times of the first and the last of the looks that failed in a row, by target."""
+    reader: CachedReader
+    _ticks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _pauses: dict[str, float] = field(default_factory=dict)
+    _close: set[str] = field(default_factory=set)
+    _silent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Times of the first and the last of the looks that failed in a row, by target."""
 
     @contextmanager
     def closely(self, target: str) -> Iterator[None]:
@@ -60,7 +61,7 @@ class Poller:
     def hurry(self, target: str) -> None:
         """Poll the target soon, and forget its readings."""
         self._pauses.pop(target, None)
-        self._reader.forget(target=target)
+        self.reader.forget(target=target)
 
     async def tick(self, target: str, most: float = math.inf) -> None:
         """Wait for the next poll of the target, at most so many seconds, and forget its readings."""
@@ -70,18 +71,18 @@ class Poller:
             self._ticks[target] = waiting
         _, late = await asyncio.wait({waiting}, timeout=None if math.isinf(most) else most)
         if late:
-            self._reader.forget(target=target)
+            self.reader.forget(target=target)
 
     async def soon(self, target: str) -> None:
         """Wait for an early poll of its own, apart from the shared one."""
         await asyncio.sleep(SOON)
-        self._reader.forget(target=target)
+        self.reader.forget(target=target)
 
     async def _after_pause(self, target: str) -> None:
         pause = self._pauses.get(target, SOON if target in self._close else FLOOR)
         self._pauses[target] = min(pause * GROWTH, CEILING)
         await asyncio.sleep(pause)
-        self._reader.forget(target=target)
+        self.reader.forget(target=target)
 
 
 class Stop(asyncio.Event):

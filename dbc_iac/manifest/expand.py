@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 from pydantic import BaseModel
 
@@ -34,25 +34,18 @@ class ParsedResource(Struct, frozen=True):
     where: Callable[[str], SourceRange | None]
 
 
-class Expander:
+class Expander(Struct):
     """Expand YAML documents into resources. Problems are collected."""
 
-    def __init__(
-        self,
-        models: Mapping[str, type[BaseModel]],
-        context: Mapping[str, Any],
-        found: Diagnostics,
-        variables: Variables | None = None,
-    ) -> None:
-        self._models = models
-        self._variables = variables or Variables()
-        self._templates = Templates(context, self._variables.hide)
-        self._found = found
-        self._places: dict[str, SourceRange | None] = {}
-        self.broken: set[str] = set()
-        """Addresses of invalid documents; for a `forEach`, the part that all instances share."""
-        self.whole = True
-        """Whether the address of every document is known, the invalid ones included."""
+    models: Mapping[str, type[BaseModel]]
+    templates: Templates
+    found: Diagnostics
+    variables: Variables = Variables()
+    places: dict[str, SourceRange | None] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    """Addresses of invalid documents; for a `forEach`, the part that all instances share."""
+    whole: bool = True
+    """Whether the address of every document is known, the invalid ones included."""
 
     def read(self, document: YamlDocument) -> Iterator[ParsedResource]:
         """Resources of one document: one, or one per key of its `forEach`."""
@@ -62,33 +55,33 @@ class Expander:
             self._problem("not-a-document", "expected a mapping with apiVersion, kind, metadata and spec", marks, ())
             self.whole = False
             return
-        name = check_header(value, marks, self._models, (*FIELDS, "forEach"), self._found)
+        name = check_header(value, marks, self.models, (*FIELDS, "forEach"), self.found)
         if name is None:
             self._record_invalid(value)
             return
         kind = value["kind"]
-        before = self._found.error_count
-        if self._variables.invalid and self._uses_invalid_variable(value.get("forEach")):
+        before = self.found.error_count
+        if self.variables.invalid and self._uses_invalid_variable(value.get("forEach")):
             self.broken.add(Address.of(kind, name))
             return
         metadata = without_anchors(value["metadata"])
-        origins = Origins(value["spec"], marks, self._variables)
+        origins = Origins(value["spec"], marks, self.variables)
         count = 0
         instances = self._instances(value["forEach"], marks) if "forEach" in value else [(None, None, ())]
         for key, each, origins.each in instances:
             count += 1
             instance = name if key is None else f"{name}.{key}"
             yield from self._resource(kind, instance, metadata, value, origins, each)
-        failed = self._found.error_count > before
+        failed = self.found.error_count > before
         if failed:
-            origins.report_at_templates(self._found, count)
-        if failed or (self._variables.invalid and self._uses_invalid_variable(value)):
+            origins.report_at_templates(self.found, count)
+        if failed or (self.variables.invalid and self._uses_invalid_variable(value)):
             self.broken.add(Address.of(kind, name))
 
     def _uses_invalid_variable(self, value: Any) -> bool:
         if isinstance(value, dict | list):
             return any(map(self._uses_invalid_variable, value.values() if isinstance(value, dict) else value))
-        return isinstance(value, str) and self._variables.hide(value)
+        return isinstance(value, str) and self.variables.hide(value)
 
     def _record_invalid(self, value: dict[str, Any]) -> None:
         """Record the addresses an invalid document may have, so that references to it are not reported as missing."""
@@ -97,12 +90,12 @@ class Expander:
         if not isinstance(name, str):
             self.whole = False
             return
-        known = isinstance(kind, str) and kind in self._models
-        self.broken |= {f"{k}/{name}" for k in ([kind] if known else self._models)}
+        known = isinstance(kind, str) and kind in self.models
+        self.broken |= {f"{k}/{name}" for k in ([kind] if known else self.models)}
 
     def _labels(self, written: Any, names: Mapping[str, Any], marks: SourceMap) -> dict[str, str]:
         path = ("metadata", "labels")
-        labels = self._templates.render(written, marks, self._found, path, names)
+        labels = self.templates.render(written, marks, self.found, path, names)
         if not isinstance(labels, dict):
             self._problem("invalid-value", "metadata.labels: expected a mapping of text to text", marks, path)
             return {}
@@ -118,9 +111,9 @@ class Expander:
 
     def _instances(self, written: Any, marks: SourceMap) -> Iterator[tuple[str | None, dict[str, Any] | None, Path]]:
         """Key, names and path in the document of each instance of a `forEach`."""
-        before = self._found.error_count
-        each = self._templates.render(written, marks, self._found, ("forEach",))
-        if self._found.error_count > before:
+        before = self.found.error_count
+        each = self.templates.render(written, marks, self.found, ("forEach",))
+        if self.found.error_count > before:
             return
         items = self._keyed(each, marks) if isinstance(each, list) else each
         if not isinstance(items, dict):
@@ -162,19 +155,19 @@ class Expander:
     ) -> Iterator[ParsedResource]:
         marks, address = origins.marks, Address.of(kind, name)
         names = {} if each is None else {"each": each}
-        before = self._found.error_count
+        before = self.found.error_count
         problems = Diagnostics()
         try:
-            spec = without_anchors(self._templates.render(value["spec"], marks, problems, ("spec",), names))
+            spec = without_anchors(self.templates.render(value["spec"], marks, problems, ("spec",), names))
         finally:
-            self._found.extend(replace(d, address=address) for d in problems)
+            self.found.extend(replace(d, address=address) for d in problems)
         written = metadata.get("labels")
         labels = {} if written is None else self._labels(written, names, marks)
         place = marks.value(("metadata", "name"))
-        if address in self._places:
-            first = self._places[address]
+        if address in self.places:
+            first = self.places[address]
             related = (Related("first defined here", first),) if first else ()
-            self._found.add(
+            self.found.add(
                 Diagnostic(
                     "duplicate-document",
                     Severity.ERROR,
@@ -186,11 +179,11 @@ class Expander:
                 )
             )
             return
-        self._places[address] = place
-        if self._found.error_count > before:
+        self.places[address] = place
+        if self.found.error_count > before:
             return
-        parsed = parse(self._models[kind], spec, marks, ("spec",), self._found, address, origins.placed)
-        if parsed is not None and not (self._variables.invalid and self._uses_invalid_variable(value)):
+        parsed = parse(self.models[kind], spec, marks, ("spec",), self.found, address, origins.placed)
+        if parsed is not None and not (self.variables.invalid and self._uses_invalid_variable(value)):
             yield ParsedResource(address, kind, name, parsed, labels, SourceLocator(marks))
 
     def _problem(self, code: str, summary: str, marks: SourceMap, path: Path) -> None:
@@ -198,7 +191,7 @@ class Expander:
         place = (
             marks.key(path) if code == "for-each" and len(path) > 1 and isinstance(path[-1], str) else marks.value(path)
         )
-        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=_REMEDIES[code], source=place))
+        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=_REMEDIES[code], source=place))
 
 
 _REMEDIES = {

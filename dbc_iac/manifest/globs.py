@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
+from msgspec import Struct, field
+
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.files.reading import real_path
 
@@ -25,34 +27,33 @@ def matching(project: Path, pattern: str, found: Diagnostics, place: SourceRange
     parts = PurePath(pattern).parts
     if not parts or PurePath(pattern).is_absolute():
         return []
-    walk = _Walk(project, found, place)
+    walk = _Walk(real_path(project), found, place)
     files = {p for p in walk.matches(project, parts) if not p.is_dir()}
     for link in sorted(walk.dangling - files):  # its target may have been a directory of manifests
         walk.problem("unreadable-file", f"{link} is a broken symbolic link", "Remove the link, or restore its target.")
     return sorted(files)
 
 
-class _Walk:
-    def __init__(self, project: Path, found: Diagnostics, place: SourceRange | None) -> None:
-        self._root = real_path(project)
-        self._found = found
-        self._place = place
-        # For each rest of the pattern: else `**/**/**` enters a directory once for each way to split its path.
-        self._entered: set[tuple[Path, tuple[str, ...]]] = set()
-        self._below_entered: dict[tuple[str, ...], set[Path]] = {}
-        self.dangling: set[Path] = set()
+class _Walk(Struct):
+    root: Path
+    found: Diagnostics
+    place: SourceRange | None
+    # For each rest of the pattern: else `**/**/**` enters a directory once for each way to split its path.
+    entered: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
+    below_entered: dict[tuple[str, ...], set[Path]] = field(default_factory=dict)
+    dangling: set[Path] = field(default_factory=set)
 
     def matches(self, directory: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         if not parts:
             yield directory
             return
         place = (real_path(directory), parts)
-        if place in self._entered:
+        if place in self.entered:
             return
-        self._entered.add(place)
+        self.entered.add(place)
         first, *rest = parts
         if first == "**":
-            for below in self._below(directory, self._below_entered.setdefault(parts, set())):
+            for below in self._below(directory, self.below_entered.setdefault(parts, set())):
                 yield from self.matches(below, tuple(rest))
         elif _MAGIC & set(first):
             for entry in self._entries(directory):
@@ -75,7 +76,7 @@ class _Walk:
             yield from self._below(entry, entered)
 
     def _entries(self, directory: Path) -> list[Path]:
-        if not real_path(directory).is_relative_to(self._root):  # names of files outside are not printed either
+        if not real_path(directory).is_relative_to(self.root):  # names of files outside are not printed either
             remedy = "Copy the directory into the project."
             self.problem("outside-project", f"{directory} is a directory outside the project", remedy)
             return []
@@ -88,4 +89,4 @@ class _Walk:
             return []
 
     def problem(self, code: str, summary: str, remedy: str) -> None:
-        self._found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=self._place))
+        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=self.place))

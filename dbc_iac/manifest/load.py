@@ -18,6 +18,7 @@ from dbc_iac.manifest.header import DEFAULT_STACK, FIELDS, check_header, without
 from dbc_iac.manifest.origins import Variables, merge_instances
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
 from dbc_iac.manifest.source_map import SourceLocator, SourceMap
+from dbc_iac.manifest.templates import Templates
 from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import VariableFile, resolve, settings
 from dbc_iac.manifest.yaml import MAX_BYTES, YamlDocument, scan_yaml
@@ -89,7 +90,7 @@ def load_project(
     if only_project_file:
         return LoadedProject(name, project, (), Diagnostics(), frozenset(), False, *places)
     context = loader.context(name, project, environment, chosen, variables, variable_files, environ)
-    reader = Expander(models, context, loader.found, loader.variables)
+    reader = Expander(models, Templates(context, loader.variables.hide), loader.found, loader.variables)
     try:
         resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     finally:
@@ -100,15 +101,14 @@ def load_project(
     return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, *places, context)
 
 
-class _Loader:
-    def __init__(self, directory: Path, sources: dict[str, str]) -> None:
-        self.directory = directory
-        self.found = Diagnostics()
-        self.sources = sources
-        self.whole = True
-        self.where = SourceLocator(SourceMap())
-        """Source range of a dotted path below `spec` of the project file."""
-        self.variables = Variables()
+class _Loader(Struct):
+    directory: Path
+    sources: dict[str, str]
+    found: Diagnostics = field(default_factory=Diagnostics)
+    whole: bool = True
+    where: SourceLocator = SourceLocator(SourceMap())
+    """Source range of a dotted path below `spec` of the project file."""
+    variables: Variables = Variables()
 
     def read(self, path: Path, place: SourceRange | None = None) -> list[YamlDocument]:
         """Documents of a file that the project file names at `place`. Problems are collected."""

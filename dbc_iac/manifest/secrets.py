@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Timer
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -68,19 +68,15 @@ class SecretRef(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_literal(cls, value: Any) -> Any:
+    def _checked(cls, value: Any) -> Any:
         unknown = isinstance(value, Mapping) and not set(value) <= {"env", "file", "exec"}
         if isinstance(value, str | int | float) or unknown:
             raise PydanticCustomError(
                 LITERAL, "literal secret; expected {{env: NAME}}, {{file: PATH}} or {{exec: [..]}}"
             )
-        return value
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(v is not None for v in (self.env, self.file, self.command)) != 1:
+        if isinstance(value, Mapping) and sum(v is not None for v in value.values()) != 1:
             raise wrong("expected exactly one of env, file and exec", "Keep one of them, such as {env: NAME}.")
-        return self
+        return value
 
     @model_serializer
     def _dump(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Related, Severity, SourceRange, failure
 from dbc_iac.manifest.numbers import IntegerText, NumberText
@@ -68,6 +68,7 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
     documents: list[YamlDocument] = []
     whole = False
     text = ""
+    node: yaml.Node | None = None
     try:
         text = _decoded(data, file)
         _check_depth(text, file)
@@ -77,14 +78,14 @@ def scan_yaml(data: bytes, file: str, found: Diagnostics) -> tuple[list[YamlDocu
                 node = loader.get_node()
                 if node is not None:
                     builder = _Builder(file, problems, text, node)
-                    documents.append(YamlDocument(file, builder.whole(), builder.marks))
+                    documents.append(YamlDocument(file, builder.build(node, ()), builder.marks))
             whole = True
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
         problems.add(_syntax(error, text, file))
     except RecursionError:
-        problems.add(_too_deep(file, None))
+        problems.add(_too_deep(file, None, text, node))
     except DiagnosticError as error:
         problems.extend(error.diagnostics)
     found.extend(problems)
@@ -136,8 +137,19 @@ def _decoded(data: bytes, file: str) -> str:
         raise failure("not-utf8", "the file is not UTF-8", remedy="Save it as UTF-8.", source=where) from None
 
 
-def _too_deep(file: str, source: SourceRange | None) -> Diagnostic:
-    return _limit(file, source, f"nested deeper than {MAX_DEPTH} levels", "Reduce the nesting.")
+def _too_deep(file: str, source: SourceRange | None, text: str = "", root: yaml.Node | None = None) -> Diagnostic:
+    """Diagnostic of deep nesting; of its cause, if the document contains itself."""
+    if root is None or (node := _endless(root)) is None:
+        return _limit(file, source, f"nested deeper than {MAX_DEPTH} levels", "Reduce the nesting.")
+    anchor = _ANCHOR.match(text, node.start_mark.index)
+    summary = f"the value of anchor {anchor[1]} contains itself" if anchor else "a value contains itself"
+    remedy = "Replace the alias inside of it by a value."
+    return Diagnostic("yaml-syntax", Severity.ERROR, summary, remedy=remedy, source=_range(file, node))
+
+
+def _range(file: str, node: yaml.Node) -> SourceRange:
+    start, end = node.start_mark, node.end_mark
+    return SourceRange(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
 
 def _at(file: str, mark: Any) -> SourceRange:
@@ -183,44 +195,23 @@ def _unprintable(text: str, file: str) -> Diagnostic:
     )  # fmt: skip
 
 
-class _Builder:
-    """Builder of one document from PyYAML's nodes."""
+class _Builder(Struct):
+    """Builder of one document from PyYAML's nodes. Raises DiagnosticError."""
 
-    def __init__(self, file: str, found: Diagnostics, text: str, root: yaml.Node) -> None:
-        self.file = file
-        self.root = root
-        self.text = text
-        self.found = found
-        self.marks = SourceMap()
-        self.count = 0
-
-    def _range(self, node: yaml.Node) -> SourceRange:
-        start, end = node.start_mark, node.end_mark
-        return SourceRange(self.file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
-
-    def whole(self) -> Any:
-        """The value of the document. Raises DiagnosticError."""
-        try:
-            return self.build(self.root, ())
-        except RecursionError:
-            raise DiagnosticError(self._too_deep(None)) from None
-
-    def _too_deep(self, where: SourceRange | None) -> Diagnostic:
-        node = _endless(self.root)
-        if node is None:
-            return _too_deep(self.file, where)
-        anchor = _ANCHOR.match(self.text, node.start_mark.index)
-        summary = f"the value of anchor {anchor[1]} contains itself" if anchor else "a value contains itself"
-        remedy = "Replace the alias inside of it by a value."
-        return Diagnostic("yaml-syntax", Severity.ERROR, summary, remedy=remedy, source=self._range(node))
+    file: str
+    found: Diagnostics
+    text: str
+    root: yaml.Node
+    marks: SourceMap = field(default_factory=SourceMap)
+    count: int = 0
 
     def build(self, node: yaml.Node, path: Path) -> Any:
         self.count += 1
-        where = self._range(node)
+        where = _range(self.file, node)
         if self.count > MAX_VALUES:
             raise DiagnosticError(_limit(self.file, where, f"of more than {MAX_VALUES} values"))
         if len(path) > MAX_DEPTH:
-            raise DiagnosticError(self._too_deep(where))
+            raise DiagnosticError(_too_deep(self.file, where, self.text, self.root))
         self.marks.values[path] = where
         if node.tag not in _KNOWN_TAGS:
             self._unknown_tag(node, where)
@@ -257,20 +248,20 @@ class _Builder:
                 self._not_text(key_node)
                 continue
             if key_node.tag not in _KNOWN_TAGS:
-                self._unknown_tag(key_node, self._range(key_node))
+                self._unknown_tag(key_node, _range(self.file, key_node))
             key = key_node.value
             here = (*path, key)
             if key in result and here == ("apiVersion",):
                 summary = "a second document begins without a line --- before it"
-                self._problem("duplicate-key", self._range(key_node), summary, "Write a line with --- above it.")
+                self._problem("duplicate-key", _range(self.file, key_node), summary, "Write a line with --- above it.")
                 break
             if key in result:
                 first = Related("first defined here", self.marks.keys[here])
                 detail = "YAML parsers would silently keep only one of them."
                 summary, remedy = f"duplicate key {key}", "Remove one of the two."
-                self._problem("duplicate-key", self._range(key_node), summary, remedy, detail, first)
+                self._problem("duplicate-key", _range(self.file, key_node), summary, remedy, detail, first)
                 continue
-            self.marks.keys[here] = self._range(key_node)
+            self.marks.keys[here] = _range(self.file, key_node)
             result[key] = self.build(value_node, here)
         for key_node, value_node in merged:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -279,7 +270,7 @@ class _Builder:
             key = key_node.value
             if key not in result:
                 here = (*path, key)
-                self.marks.keys[here] = self._range(key_node)
+                self.marks.keys[here] = _range(self.file, key_node)
                 result[key] = self.build(value_node, here)
         return result
 
@@ -287,7 +278,7 @@ class _Builder:
         """Pairs that `<<` merges, nearest first. They count towards MAX_VALUES: nested merges grow exponentially."""
         self.count += 1
         if self.count > MAX_VALUES:
-            raise DiagnosticError(_limit(self.file, self._range(node), f"of more than {MAX_VALUES} values"))
+            raise DiagnosticError(_limit(self.file, _range(self.file, node), f"of more than {MAX_VALUES} values"))
         if isinstance(node, yaml.MappingNode):
             nested: list[tuple[yaml.Node, yaml.Node]] = []
             for key, value in node.value:
@@ -302,17 +293,19 @@ class _Builder:
                 yield from self._merged(item)
         else:
             remedy = "Write `<<: *NAME` with the anchor of a mapping."
-            self._problem("bad-merge", self._range(node), "<<: expected a mapping or a list of mappings", remedy)
+            self._problem("bad-merge", _range(self.file, node), "<<: expected a mapping or a list of mappings", remedy)
 
     def _unquoted(self, node: yaml.MappingNode) -> str:
         """Report a template without quotes; its text, so that nothing else is reported."""
         text = self.text[node.start_mark.index : node.end_mark.index]
         remedy = f'Write "{text}".' if len(text) <= 60 and '"' not in text else "Put the whole value in quotes."
-        self._problem("key-not-text", self._range(node), "a template needs quotes", remedy)
+        self._problem("key-not-text", _range(self.file, node), "a template needs quotes", remedy)
         return text
 
     def _not_text(self, key: yaml.Node) -> None:
-        self._problem("key-not-text", self._range(key), "expected a text as key", "Write a name before the colon.")
+        self._problem(
+            "key-not-text", _range(self.file, key), "expected a text as key", "Write a name before the colon."
+        )
 
 
 def _endless(root: yaml.Node) -> yaml.Node | None:

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct, field
+
 from dbc_iac.address import Address
 from dbc_iac.api.secret import refuse_secrets
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
@@ -23,15 +25,14 @@ from dbc_iac.state.sealed import refuse_sealed
 Record = dict[str, Any]
 
 
-class Journal:
+class Journal(Struct, eq=False):
     """Journal of a backend. The first failed write raises DiagnosticError (exit code PARTIAL) and ends the journal, as
     if the process had ended there: later records are in `records` only."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._broken = False
-        self.records: list[Record] = []
-        """All records of this run, in order, also those that could not be written."""
+    backend: Backend
+    records: list[Record] = field(default_factory=list)
+    """All records of this run, in order, also those that could not be written."""
+    _broken: bool = False
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: serial of its state, and digest of its plan."""
@@ -48,19 +49,19 @@ class Journal:
         try:
             for number, record in enumerate(records, 1):
                 line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-                self._backend.append(line, sync=durable and number == len(records))
+                self.backend.append(line, sync=durable and number == len(records))
         except OSError as error:
             self._broken = True
-            raise _not_written(self._backend.journal_place, error) from error
+            raise _not_written(self.backend.journal_place, error) from error
         except DiagnosticError:  # the lease was lost
             self._broken = True
             raise
 
     def read(self) -> list[Record]:
         """All records in the current format. Raises DiagnosticError for unreadable records and newer formats."""
-        place, records = self._backend.journal_place, list[Record]()
+        place, records = self.backend.journal_place, list[Record]()
         try:
-            lines = self._backend.lines()
+            lines = self.backend.lines()
         except OSError as error:
             raise _unreadable(place, error) from None
         try:

@@ -159,7 +159,7 @@ def test_any_document_returns_resources_or_diagnostics(value: dict[str, Any], ki
         [read] = read_yaml(json.dumps(value, ensure_ascii=True).encode(), "m.yaml")
     except DiagnosticError:
         return
-    resources = list(Expander(MODELS, {"var": {}}, found).read(read))
+    resources = list(Expander(MODELS, Templates({"var": {}}), found).read(read))
     assert bool(resources) != bool(found.errors) or value.get("forEach") is not None
 
 
