@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from types import TracebackType
 from uuid import UUID
 
 from msgspec import Struct
@@ -76,17 +75,12 @@ class Connections:
     def nonce(self) -> Nonce:
         return Nonce(self._uuids())
 
-    async def aclose(self) -> None:
-        for node in self.nodes.values():
-            await node.aclose()
-
     async def __aenter__(self) -> Connections:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    async def __aexit__(self, *_: object) -> None:
+        for node in self.nodes.values():
+            await node.aclose()
 
 
 _SESSION = "/mining_nodes/session_id"

@@ -59,7 +59,7 @@ def _value(kind: Any, value: object, what: str) -> Any:
         if type(given) is of or (given is default and default is not NODEFAULT):
             found.append(given)
         else:
-            # One odd optional value must not make a whole list unreadable; an array may only be absent.
+            # An odd optional value must not make a whole list unreadable, as by msgspec.convert; an array may be absent.
             found.append(_scalar(of, given, key, default) if of in _SCALARS else _value(of, given, key))
     return kind(*found)
 
@@ -247,37 +247,6 @@ class LanView(Struct, frozen=True):
     ip_end: str | None = None
     vxlan_vni: str | None = None
     last_use_time: str | None = field(name="lastUseTime", default=None)
-
-
-class AddedServer(Struct, frozen=True):
-    """A server that a manager has added: they come sorted by uuid, not in the order of the request."""
-
-    node_id: Id
-    uuid: Id
-
-
-class ServerView(Struct, frozen=True):
-    """A manager's record of a server. Without the owner's valid signature its secrets are asterisks: see `masked`."""
-
-    node_id: Id
-    uuid: Id
-    ip: str
-    ipmi_hostname: str
-    ipmi_username: str
-    ipmi_password: SecretText
-    node_private_key: SecretText
-    os: str = ""
-    description: str = ""
-    ipmi_port: int | None = None
-    power_status: str | None = None
-    deeplink_device_id: str | None = None
-    deeplink_device_password: SecretText | None = None
-
-    @property
-    def masked(self) -> bool:
-        """The manager did not accept the credentials; it answers with asterisks and errcode 0 nevertheless."""
-        shown = (self.node_private_key.reveal(), self.ipmi_username, self.ipmi_password.reveal())
-        return any(set(text) == {"*"} for text in shown)
 
 
 def node_hardware(value: object) -> NodeHardware:

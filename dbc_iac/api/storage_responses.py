@@ -1,4 +1,4 @@
-"""Replies about snapshots, images and transfers, and the renter's view of a bare-metal server. Pure; no I/O."""
+"""Replies about snapshots, images, transfers and bare-metal servers. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from dbc_iac.api.outcome import InconclusiveError, ShapeError
-from dbc_iac.api.responses import StoredImage, read
+from dbc_iac.api.responses import Id, StoredImage, read
 from dbc_iac.api.secret import SecretText
 
 
@@ -39,6 +39,37 @@ class Progress(Struct, frozen=True):
 
     active: bool
     percent: int
+
+
+class AddedServer(Struct, frozen=True):
+    """A server that a manager has added: they come sorted by uuid, not in the order of the request."""
+
+    node_id: Id
+    uuid: Id
+
+
+class ServerView(Struct, frozen=True):
+    """A manager's record of a server. Without the owner's valid signature its secrets are asterisks: see `masked`."""
+
+    node_id: Id
+    uuid: Id
+    ip: str
+    ipmi_hostname: str
+    ipmi_username: str
+    ipmi_password: SecretText
+    node_private_key: SecretText
+    os: str = ""
+    description: str = ""
+    ipmi_port: int | None = None
+    power_status: str | None = None
+    deeplink_device_id: str | None = None
+    deeplink_device_password: SecretText | None = None
+
+    @property
+    def masked(self) -> bool:
+        """The manager did not accept the credentials; it answers with asterisks and errcode 0 nevertheless."""
+        shown = (self.node_private_key.reveal(), self.ipmi_username, self.ipmi_password.reveal())
+        return any(set(text) == {"*"} for text in shown)
 
 
 class InstanceView(Struct, frozen=True):

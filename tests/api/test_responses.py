@@ -18,14 +18,15 @@ from dbc_iac.api import responses
 from dbc_iac.api.outcome import Done, Unknown, decoded
 from dbc_iac.api.outcome import ShapeError as Shape
 from dbc_iac.api.responses import read
+from dbc_iac.api.storage_responses import AddedServer, ServerView
 from tests.api.support import exchanges
 
 vm_details = partial(read, responses.VmDetails)
 node_listings = partial(read, tuple[responses.NodeListing, ...], at="mining_nodes")
 heard_servers = partial(read, tuple[responses.NodeListing, ...], at="bare_metal_nodes")
 vm_summaries = partial(read, tuple[responses.VmSummary, ...])
-server_views = partial(read, tuple[responses.ServerView, ...], at="bare_metal_nodes")
-added_servers = partial(read, tuple[responses.AddedServer, ...], at="bare_metal_nodes")
+server_views = partial(read, tuple[ServerView, ...], at="bare_metal_nodes")
+added_servers = partial(read, tuple[AddedServer, ...], at="bare_metal_nodes")
 
 DETAILS: dict[str, Any] = {
     "task_id": "75VEHoM81L4ZbsNDPX97VZ",

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
-from dbc_iac.api.responses import Id, LanView, ServerView, StoredImage, VmDetails, VmDisk, read
+from dbc_iac.api.responses import Id, LanView, StoredImage, VmDetails, VmDisk, read
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView
+from dbc_iac.api.storage_responses import DeeplinkView, Progress, ServerView, SnapshotView
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext
 from dbc_iac.kinds.framework.route import Route

@@ -9,7 +9,8 @@ from dbc_iac.api.endpoints import Asks, Call, acknowledged, endpoint
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome, ShapeError, decoded
 from dbc_iac.api.requests import BareMetalChange, BareMetalEntry
-from dbc_iac.api.responses import AddedServer, Id, NodeListing, ServerView, read
+from dbc_iac.api.responses import Id, NodeListing, read
+from dbc_iac.api.storage_responses import AddedServer, ServerView
 from dbc_iac.api.wire_types import TextList
 
 LIST_CAP = 51

@@ -11,8 +11,7 @@ from dbc_iac.api.endpoints import bare_metal, instances
 from dbc_iac.api.endpoints.bare_metal import LIST_CAP
 from dbc_iac.api.endpoints.instances import BootDevice
 from dbc_iac.api.outcome import Done
-from dbc_iac.api.responses import ServerView
-from dbc_iac.api.storage_responses import InstanceView
+from dbc_iac.api.storage_responses import InstanceView, ServerView
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run

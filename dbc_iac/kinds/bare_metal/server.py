@@ -15,8 +15,8 @@ from dbc_iac.api import patterns, requests
 from dbc_iac.api.endpoints import bare_metal
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.responses import ServerView
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.storage_responses import ServerView
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager

@@ -16,12 +16,12 @@ from dbc_iac.api import endpoints
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
 from dbc_iac.api.requests import ImageServerFiles, ImageTransfer
-from dbc_iac.api.responses import LanView, NodeHardware, RentOrder, ServerView, StoredImage, VmDetails, VmSummary
+from dbc_iac.api.responses import LanView, NodeHardware, RentOrder, StoredImage, VmDetails, VmSummary
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.snapshots.upload_progress import UploadProgress
 
 if TYPE_CHECKING:
-    from dbc_iac.api.storage_responses import DeeplinkView, Progress, SnapshotView
+    from dbc_iac.api.storage_responses import DeeplinkView, Progress, ServerView, SnapshotView
 
 T = TypeVar("T")
 
