@@ -59,7 +59,7 @@ def _value(kind: Any, value: object, what: str) -> Any:
         if type(given) is of or (given is default and default is not NODEFAULT):
             found.append(given)
         else:
-            # An odd optional value must not make a whole list unreadable, as by msgspec.convert; an array may be absent.
+            # Unlike in msgspec.convert an odd optional value makes no list unreadable; an array may only be absent.
             found.append(_scalar(of, given, key, default) if of in _SCALARS else _value(of, given, key))
     return kind(*found)
 
