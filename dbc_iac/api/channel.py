@@ -109,10 +109,6 @@ class Channel(Struct, frozen=True):
     rent_order: str | None = None
     lane: str | None = None
 
-    async def read(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
-        """Read from the target with credentials."""
-        return await self.act(path, additional or {}, CallClass.READ)
-
     async def read_public(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
         """Read public data of the target, without credentials."""
         return await self._send(_Request(path, additional or {}, CallClass.READ, self._peers()), Envelope)

@@ -42,7 +42,7 @@ TIMEOUT = ok("start task timeout", -1, 500)
 
 def test_a_session_is_put_into_the_envelope_with_the_rent_order() -> None:
     script = Script(OK)
-    run(channel(script, credentials=SESSION, rent_order="112").read("/tasks"))
+    run(channel(script, credentials=SESSION, rent_order="112").act("/tasks", {}, CallClass.READ))
     assert script.bodies == [
         {
             "peer_nodes_list": [TARGET],
@@ -78,7 +78,7 @@ def test_a_target_that_is_no_node_id_is_never_sent(target: Any) -> None:
     script = Script(OK)
     way = channel(script, credentials=SESSION)
     with pytest.raises(UnsafeWireValue):
-        run(Channel(way.connections, target, SESSION, way.clients).read("/tasks"))
+        run(Channel(way.connections, target, SESSION, way.clients).act("/tasks", {}, CallClass.READ))
     assert script.requests == []
 
 
@@ -86,7 +86,7 @@ def test_a_target_that_is_no_node_id_is_never_sent(target: Any) -> None:
 def test_a_rent_order_that_is_no_number_is_never_sent(rent_order: str) -> None:
     script = Script(OK)
     with pytest.raises(UnsafeWireValue):
-        run(channel(script, credentials=SESSION, rent_order=rent_order).read("/tasks"))
+        run(channel(script, credentials=SESSION, rent_order=rent_order).act("/tasks", {}, CallClass.READ))
     assert script.requests == []
 
 
@@ -148,28 +148,34 @@ def test_only_what_looks_is_sent_once_more_when_its_connection_broke(
 
 def test_a_session_is_asked_for_once_more_with_a_fresh_nonce_when_the_connection_broke() -> None:
     script = Script(httpx.ReadError("reset"), OBTAINED, OK)
-    assert run(channel(script, credentials=WalletCredentials(key("tenant"))).read("/tasks")) == Done("ok")
+    assert run(channel(script, credentials=WalletCredentials(key("tenant"))).act("/tasks", {}, CallClass.READ)) == Done(
+        "ok"
+    )
     assert script.paths == ["/mining_nodes/session_id", "/mining_nodes/session_id", "/tasks"]
     assert script.bodies[0]["nonce"] != script.bodies[1]["nonce"]
 
 
 def test_refusals_of_all_client_nodes_are_reported_together() -> None:
-    outcome = run(channel(Script(UNKNOWN_TARGET), Script(httpx.ConnectError("x")), credentials=SESSION).read("/tasks"))
+    outcome = run(
+        channel(Script(UNKNOWN_TARGET), Script(httpx.ConnectError("x")), credentials=SESSION).act(
+            "/tasks", {}, CallClass.READ
+        )
+    )
     assert isinstance(outcome, NotSent)
     assert outcome.target_unknown
     assert outcome.retry_after is None
-    assert run(channel().read("/tasks")) == NotSent("no client node is configured")
+    assert run(channel().act("/tasks", {}, CallClass.READ)) == NotSent("no client node is configured")
 
 
 def test_a_client_node_without_peers_rests_and_the_others_do_not() -> None:
     async def work() -> None:
         first, second = Script(NO_PEERS, OK), Script(OK)
         way = channel(first, second, credentials=SESSION)
-        await way.read("/tasks")
-        await way.read("/tasks")
+        await way.act("/tasks", {}, CallClass.READ)
+        await way.act("/tasks", {}, CallClass.READ)
         assert (len(first.requests), len(second.requests)) == (1, 2)
         await asyncio.sleep(60.1)
-        await way.read("/tasks")
+        await way.act("/tasks", {}, CallClass.READ)
         assert (len(first.requests), len(second.requests)) == (2, 2)
 
     run(work())
@@ -178,9 +184,9 @@ def test_a_client_node_without_peers_rests_and_the_others_do_not() -> None:
 def test_the_shortest_rest_of_all_client_nodes_is_reported() -> None:
     async def work() -> None:
         way = channel(Script(NO_PEERS), Script(NO_PEERS), credentials=SESSION)
-        assert await way.read("/tasks") == NotSent("broadcast request failed", 60.0)
+        assert await way.act("/tasks", {}, CallClass.READ) == NotSent("broadcast request failed", 60.0)
         await asyncio.sleep(10)
-        again = await way.read("/tasks")
+        again = await way.act("/tasks", {}, CallClass.READ)
         assert isinstance(again, NotSent)
         assert again.retry_after == pytest.approx(50, abs=0.1)
 
@@ -200,7 +206,7 @@ def test_one_request_at_a_time_through_a_client_node() -> None:
         script = Script(slowly)
         shared = connections(script.node("a", max_in_flight=places))
         ways = [Channel(shared, f"{n:064x}", SESSION, ["a"]) for n in range(6)]
-        await asyncio.gather(*(way.read("/tasks") for way in ways))
+        await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for way in ways))
         return script.most_in_flight
 
     assert run(work(1)) == 1
@@ -224,7 +230,7 @@ def test_the_next_request_goes_out_before_an_answer_is_read_unless_it_asks_for_a
         shared = connections(Script(slow).node("a"))
         shared.observer = lambda event: seen.append("read")
         ways = [Channel(shared, f"{n:064x}", SESSION, ["a"]) for n in range(2)]
-        await asyncio.gather(*(way.read("/tasks") for way in ways))
+        await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for way in ways))
 
     run(work())
     assert seen == expected
@@ -237,7 +243,7 @@ def test_one_request_at_a_time_to_a_target_through_any_client_node() -> None:
         targets = ("0" * 64, "1" * 64) if lanes[0] else (TARGET, TARGET)
         ways = [Channel(shared, targets[i], SESSION, ["ab"[i]], lane=lanes[i]) for i in range(2)]
         started = asyncio.get_running_loop().time()
-        await asyncio.gather(*(way.read("/tasks") for way in ways))
+        await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for way in ways))
         return asyncio.get_running_loop().time() - started
 
     assert run(work((None, None))) == pytest.approx(10, abs=0.1)
@@ -253,7 +259,7 @@ def test_waiting_for_a_turn_does_not_count_against_the_deadline() -> None:
 
     async def work() -> None:
         way = channel(Script(nearly), credentials=SESSION)
-        outcomes = await asyncio.gather(*(way.read("/tasks") for _ in range(3)))
+        outcomes = await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for _ in range(3)))
         assert outcomes == [Done("ok")] * 3
 
     run(work())
@@ -266,12 +272,12 @@ def test_a_cancelled_call_gives_its_places_back() -> None:
 
     async def work() -> None:
         way = channel(Script(hang, OK), credentials=SESSION)
-        stuck = asyncio.create_task(way.read("/tasks"))
+        stuck = asyncio.create_task(way.act("/tasks", {}, CallClass.READ))
         await asyncio.sleep(1)
         stuck.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stuck
-        assert await way.read("/tasks") == Done("ok")
+        assert await way.act("/tasks", {}, CallClass.READ) == Done("ok")
 
     run(work())
 
@@ -284,7 +290,7 @@ def test_a_wallet_obtains_its_session_once_and_uses_it_from_then_on() -> None:
     way = channel(script, credentials=RENTER, rent_order="7")
 
     async def work() -> None:
-        await asyncio.gather(*(way.read("/tasks") for _ in range(3)))
+        await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for _ in range(3)))
 
     run(work())
     assert script.paths == ["/mining_nodes/session_id", "/tasks", "/tasks", "/tasks"]
@@ -299,9 +305,9 @@ def test_a_wallet_obtains_its_session_once_and_uses_it_from_then_on() -> None:
 
 def test_a_kept_session_is_used_by_the_next_process(tmp_path: Path) -> None:
     first = Script(OBTAINED, OK)
-    run(channel(first, credentials=RENTER, sessions=SessionStore(tmp_path / "s")).read("/tasks"))
+    run(channel(first, credentials=RENTER, sessions=SessionStore(tmp_path / "s")).act("/tasks", {}, CallClass.READ))
     second = Script(OK)
-    run(channel(second, credentials=RENTER, sessions=SessionStore(tmp_path / "s")).read("/tasks"))
+    run(channel(second, credentials=RENTER, sessions=SessionStore(tmp_path / "s")).act("/tasks", {}, CallClass.READ))
     assert second.paths == ["/tasks"]
 
 
@@ -318,7 +324,7 @@ def test_a_node_that_calls_every_session_invalid_gets_two_signatures(tmp_path: P
     script = Script(OBTAINED, INVALID)
     way = channel(script, credentials=RENTER, sessions=SessionStore(tmp_path))
     for _ in range(3):
-        outcome = run(way.read("/tasks"))
+        outcome = run(way.act("/tasks", {}, CallClass.READ))
         assert isinstance(outcome, Refused)
         assert outcome.session_invalid
     assert [path for path in script.paths if path != "/tasks"] == ["/mining_nodes/session_id"]
@@ -336,7 +342,7 @@ def test_an_answer_without_a_session_id_is_refused_and_the_call_not_made(message
 
 def test_somebody_else_s_invalid_session_is_not_replaced() -> None:
     script = Script(INVALID)
-    outcome = run(channel(script, credentials=SESSION).read("/tasks"))
+    outcome = run(channel(script, credentials=SESSION).act("/tasks", {}, CallClass.READ))
     assert isinstance(outcome, Refused)
     assert len(script.requests) == 1
 
@@ -348,7 +354,7 @@ def test_without_a_session_the_call_was_not_made() -> None:
 
 def test_a_wallet_without_rental_is_refused() -> None:
     script = Script(ok("check authority failed: wallet not rented", -3))
-    outcome = run(channel(script, credentials=RENTER).read("/tasks"))
+    outcome = run(channel(script, credentials=RENTER).act("/tasks", {}, CallClass.READ))
     assert isinstance(outcome, Refused)
     assert outcome.not_rented
     assert script.paths == ["/mining_nodes/session_id"]
@@ -356,7 +362,7 @@ def test_a_wallet_without_rental_is_refused() -> None:
 
 def test_each_attempt_has_a_nonce_of_its_own() -> None:
     first, second = Script(UNKNOWN_TARGET), Script(OBTAINED, OK)
-    run(channel(first, second, credentials=RENTER).read("/tasks"))
+    run(channel(first, second, credentials=RENTER).act("/tasks", {}, CallClass.READ))
     nonces = [body["nonce"] for body in first.bodies + second.bodies if "nonce" in body]
     assert len(nonces) == 2
     assert len(set(nonces)) == 2
@@ -366,7 +372,7 @@ def test_an_owner_signs_every_call() -> None:
     owner = NodeKeyCredentials(key("renter"))
     script = Script(OK)
     way = channel(script, credentials=owner)
-    run(way.read("/bare_metal"))
+    run(way.act("/bare_metal", {}, CallClass.READ))
     run(way.act("/bare_metal/add", {}, CallClass.KEYED))
     assert len({body["nonce"] for body in script.bodies}) == 2
     assert {body["wallet"] for body in script.bodies} == {owner.key.node_id}
@@ -376,7 +382,7 @@ def test_a_multisig_obtains_a_session_that_one_member_signs() -> None:
     members = [key(name) for name in ("ms1", "ms2", "ms3")]
     multisig = MultisigCredentials([m.address for m in members], 2, members[:2])
     script = Script(OBTAINED, OK)
-    run(channel(script, credentials=multisig).read("/tasks"))
+    run(channel(script, credentials=multisig).act("/tasks", {}, CallClass.READ))
     obtain, use = script.bodies
     assert obtain["multisig_accounts"]["threshold"] == "2"
     assert verify(members[0].public_key, SESSION_ID, use["session_id_sign"])
@@ -387,8 +393,8 @@ def test_used_up_signatures_are_reported() -> None:
     wallets = [m.address for m in members]
     signatures = [CollectedSignature(m.address, nonce(0).text, m.sign(nonce(0))) for m in members]
     way = channel(Script(OK), credentials=MultisigCredentials(wallets, 2, [], signatures))
-    assert run(way.read("/tasks")) == Done("ok")
-    outcome = run(way.read("/tasks"))
+    assert run(way.act("/tasks", {}, CallClass.READ)) == Done("ok")
+    outcome = run(way.act("/tasks", {}, CallClass.READ))
     assert isinstance(outcome, Refused)
     assert outcome.kind is RefusalKind.AUTHORITY
 
@@ -426,7 +432,7 @@ def test_every_attempt_is_reported_without_any_secret() -> None:
 
 def test_events_tell_when_and_how_long() -> None:
     events: list[CallEvent] = []
-    run(channel(Script(slowly), credentials=SESSION, events=events).read("/tasks"))
+    run(channel(Script(slowly), credentials=SESSION, events=events).act("/tasks", {}, CallClass.READ))
     (event,) = events
     assert event.ended - event.started == pytest.approx(5, abs=0.1)
     assert (event.method, event.call_class) == ("POST", CallClass.READ)
@@ -441,7 +447,7 @@ def test_a_channel_shows_no_secret() -> None:
 def test_a_rent_order_that_is_no_number_is_sent_to_nobody() -> None:
     script = Script(ok("ok"))
     node = channel(script, rent_order="1 or 1")
-    for work in (node.ask_client("/"), node.read_public("/mining_nodes"), node.read("/tasks")):
+    for work in (node.ask_client("/"), node.read_public("/mining_nodes"), node.act("/tasks", {}, CallClass.READ)):
         with pytest.raises(UnsafeWireValue, match="rent order"):
             run(work)
     assert script.requests == []

@@ -82,7 +82,7 @@ def answers(exchange: Mapping[str, Any]) -> Iterator[tuple[Endpoint[Any, Any], O
             return Done(noted(outcome.value, read)) if isinstance(outcome, Done) else outcome
 
         double = MagicMock(side_effect=call)
-        yield endpoint, asyncio.run(answered(endpoint._function(double, *arguments(endpoint, exchange)))), read
+        yield endpoint, asyncio.run(answered(endpoint.function(double, *arguments(endpoint, exchange)))), read
 
 
 async def answered(asking: Awaitable[Outcome[Any]]) -> Outcome[Any]:
@@ -98,7 +98,7 @@ def arguments(endpoint: Endpoint[Any, Any], exchange: Mapping[str, Any]) -> Iter
     first: Mapping[str, Any] = (
         next(iter(message.get("bare_metal_nodes", [message])), {}) if isinstance(message, dict) else {}
     )
-    for parameter in list(inspect.signature(endpoint._function).parameters.values())[1:]:
+    for parameter in list(inspect.signature(endpoint.function).parameters.values())[1:]:
         if parameter.default is not inspect.Parameter.empty:
             return
         yield next(texts, "f" * 64) if parameter.annotation == "str" else MagicMock(**first)

@@ -147,7 +147,7 @@ def test_every_key_of_a_request_for_a_vm_is_in_the_contract(body: Any) -> None:
 
 def arguments(endpoint: Endpoint[Any, Any]) -> list[Any]:
     """A valid value for each parameter."""
-    function = endpoint._function
+    function = endpoint.function
     hints = typing.get_type_hints(function)
     return [_sample(name, hints[name]) for name in list(inspect.signature(function).parameters)[1:]]
 

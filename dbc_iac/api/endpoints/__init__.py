@@ -93,28 +93,20 @@ class Call(Struct, frozen=True):
                 return await self.channel.signed(path, additional, self.endpoint.call_class)
 
 
-class Endpoint(Generic[P, T]):
+class Endpoint(Struct, Generic[P, T], frozen=True):
     """One endpoint. `path` is below `/api/v1`, with its variable segments in braces."""
 
-    def __init__(
-        self,
-        path: str,
-        call_class: CallClass,
-        asks: Asks,
-        function: Callable[Concatenate[Call, P], Awaitable[Outcome[T]]],
-    ) -> None:
-        self.path = path
-        self.call_class = call_class
-        self.asks = asks
-        self._function = function
-        self.name: str = function.__name__
-        self.__doc__ = function.__doc__
+    path: str
+    call_class: CallClass
+    asks: Asks
+    function: Callable[Concatenate[Call, P], Awaitable[Outcome[T]]]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
 
     async def __call__(self, channel: Channel, *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
-        return await self._function(Call(channel, self), *args, **kwargs)
-
-    def __repr__(self) -> str:
-        return f"Endpoint({self.name}, {self.path}, {self.call_class.value})"
+        return await self.function(Call(channel, self), *args, **kwargs)
 
 
 def endpoint(
