@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.gpu.worker import Job
-from dbc_iac.kinds.virtual_machine.goals import shown
+from dbc_iac.json import Json
+from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.virtual_machine.goals import VmModified
 from tests.cli.trials import act, converges, write
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
@@ -277,5 +279,6 @@ def test_a_deletion_whose_job_failed_is_repeated(build: Callable[..., Emulated])
 
 
 def test_a_field_without_a_value_reads_none() -> None:
-    assert shown(None) == "none"
-    assert shown(["tcp,80:80"]) == "[tcp,80:80]"
+    change: dict[str, Json] = {"publicIp": None, "ports.forward": ["tcp,80:80"]}
+    goal = VmModified(address="VirtualMachine/a", route=Route("", "", "", ()), change=change, public_ip="")
+    assert goal.action_text == "setting publicIp to none, ports.forward to [tcp,80:80]"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dbc_iac.api import requests
 from dbc_iac.api.wire_types import UnsafeWireValue
-from dbc_iac.kinds.virtual_machine.goals import VmModified
 from tests.cli.test_fields import SERVER, applied, bare_metal
 from tests.cli.test_instances import SERVER_ID, WORLD
 from tests.projects import Emulated, document, project, vm
@@ -79,11 +79,11 @@ def test_a_value_that_nobody_foresaw_ends_one_goal_and_leaves_nothing_open(
     applied(emulated)
     project(tmp_path, vm(firewall=["in,tcp,22,0.0.0.0/0,accept"]), environ=emulated.project.environ)
 
-    def body(self: Any) -> Any:
+    def body(**fields: Any) -> Any:
         raise UnsafeWireValue("new_network_filters: not of the form the node takes")
 
     with monkeypatch.context() as patched:
-        patched.setattr(VmModified, "body", body)
+        patched.setattr(requests, "ModifyVm", body)
         result = emulated.run("apply", "--yes")
     assert result.code == 3, result.out + result.err
     assert "Cause: new_network_filters: not of the form" in result.out + result.err

@@ -83,19 +83,16 @@ class VmExists(Goal, frozen=True, kw_only=True):
         return replace(self, desired={**self.desired, "image": image.id}, fields={**self.fields, "image": image.id})
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await vms.create_vm(await context.connect(self.route), self.body())
-
-    def body(self) -> requests.CreateVm:
-        """The request, every field in its wire type."""
         want = self.desired
         description, nic = str(want.get("description") or ""), str(want["nicModel"])
-        return requests.CreateVm(
+        body = requests.CreateVm(
             task_id=self.id,
             desc=f"{description} [{self.marker}]" if description else f"[{self.marker}]",
             network_name=self.network_name,
             interface_model_type=None if nic == "virtio" else nic,  # the node refuses the literal virtio
             **{SENT[path].key: SENT[path].encode(value) for path, value in want.items() if path in SENT},
         )
+        return await vms.create_vm(await context.connect(self.route), body)
 
 
 async def _failure(reader: CachedReader, goal: Goal) -> GoalState:

@@ -181,14 +181,16 @@ class VmModified(AcknowledgedGoal, frozen=True, kw_only=True):
 
     @property
     def action_text(self) -> str:
-        return "setting " + ", ".join(f"{path} to {shown(value)}" for path, value in self.change.items())
+        parts = []
+        for path, value in self.change.items():
+            text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else value
+            parts.append(f"{path} to {'none' if text is None else text}")
+        return f"setting {', '.join(parts)}"
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
-        return await vms.modify_vm(await context.connect(self.route), self.id, self.body())
-
-    def body(self) -> requests.ModifyVm:
         changed = {f"new_{SENT[path].key}": SENT[path].encode(value) for path, value in self.change.items()}
-        return requests.ModifyVm(**{**changed, "new_public_ip": self.public_ip})
+        body = requests.ModifyVm(**{**changed, "new_public_ip": self.public_ip})
+        return await vms.modify_vm(await context.connect(self.route), self.id, body)
 
 
 class VmColdModified(VmModified, frozen=True, kw_only=True):
@@ -277,10 +279,3 @@ async def why_stuck(reader: CachedReader, route: Route, task_id: str) -> str:
     if not isinstance(log, Unreadable) or not log.absent:
         return ""
     return f"{task_id} has no domain; only a restart of the DBC service of {route.name} deletes it"
-
-
-def shown(value: Json) -> str:
-    """A value as a goal's text shows it."""
-    if isinstance(value, list):
-        return f"[{', '.join(str(v) for v in value)}]"
-    return "none" if value is None else str(value)
