@@ -90,7 +90,7 @@ class _Request(Struct, frozen=True):
     path: str
     additional: Mapping[str, object]
     call_class: CallClass
-    peers: tuple[str, ...]
+    names_target: bool = True
 
     @property
     def only_reads(self) -> bool:
@@ -111,15 +111,15 @@ class Channel(Struct, frozen=True):
 
     async def read_public(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
         """Read public data of the target, without credentials."""
-        return await self._send(_Request(path, additional or {}, CallClass.READ, self._peers()), Envelope)
+        return await self._send(_Request(path, additional or {}, CallClass.READ), Envelope)
 
     async def ask_client(self, path: str, additional: Mapping[str, object] | None = None) -> Outcome[object]:
         """Read from the client node itself: the request names no target."""
-        return await self._send(_Request(path, additional or {}, CallClass.READ, ()), Envelope)
+        return await self._send(_Request(path, additional or {}, CallClass.READ, names_target=False), Envelope)
 
     async def act(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
         """Make a call with credentials. Another client node is tried only if the last one did not forward it."""
-        request = _Request(path, additional, call_class, self._peers())
+        request = _Request(path, additional, call_class)
         match self.credentials:
             case None:
                 return await self._send(request, Envelope)
@@ -141,7 +141,7 @@ class Channel(Struct, frozen=True):
         credentials = self.credentials
         if credentials is None or isinstance(credentials, SessionCredentials):
             return _local_refusal("this call needs a wallet's signature; a session is not enough")
-        request = _Request(path, additional, call_class, self._peers())
+        request = _Request(path, additional, call_class)
         return await self._freshly_signed(request, credentials)
 
     async def _freshly_signed(
@@ -194,17 +194,21 @@ class Channel(Struct, frozen=True):
 
     async def _send(self, request: _Request, authority: Authority) -> Outcome[object]:
         """Send through the first client node that forwards the request."""
+        # Nodes know only lower-case hexadecimal ids; a value that is no string crashes the process.
+        known = isinstance(self.target, str) and re.fullmatch("[0-9a-f]{64}", self.target)
+        if request.names_target and not known:
+            raise UnsafeWireValue("a target is a node id of 64 lower-case hexadecimal digits")
         # The node inserts it, unquoted, into its query to the chain.
         if self.rent_order and not re.fullmatch("[0-9]{1,20}", self.rent_order):
             raise UnsafeWireValue("a rent order is 1 to 20 digits")
         envelope: Envelope = {
-            "peer_nodes_list": list(request.peers),
+            "peer_nodes_list": [self.target] if request.names_target else [],
             "additional": check_json("additional", request.additional),
             **({"rent_order": self.rent_order} if self.rent_order else {}),
         }
         missed: list[NotSent] = []
         # Without a target, only the limit of the client node applies.
-        async with self.connections.lanes[self.lane or self.target] if request.peers else nullcontext():
+        async with self.connections.lanes[self.lane or self.target] if request.names_target else nullcontext():
             for name in self.clients:
                 node = self.connections.nodes[name]
                 try:
@@ -225,7 +229,7 @@ class Channel(Struct, frozen=True):
         async with node.turn:
             started = clock()
             try:
-                target = self.lane or self.target if request.peers else ""
+                target = self.lane or self.target if request.names_target else ""
                 async with (
                     shared.turn(target, node, request.path, request.call_class) if shared.turn else nullcontext()
                 ):
@@ -249,12 +253,6 @@ class Channel(Struct, frozen=True):
                 CallEvent("POST", request.path, self.target, node.name, request.call_class, started, ended, kind)
             )
         return outcome
-
-    def _peers(self) -> tuple[str, ...]:
-        # Nodes know only lower-case hexadecimal ids; a value that is no string crashes the process.
-        if not isinstance(self.target, str) or len(self.target) != 64 or set(self.target) - set("0123456789abcdef"):
-            raise UnsafeWireValue("a target is a node id of 64 lower-case hexadecimal digits")
-        return (self.target,)
 
 
 _USED_NONCE = "nonce check failed"
