@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -20,6 +23,22 @@ from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
 
 T = TypeVar("T")
+
+
+def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:
+    """Holder of a lock for people: host, pid, user, command, start time (UTC), and the CI run if there is one."""
+    run = environ.get("CI_JOB_URL", "")
+    if "GITHUB_RUN_ID" in environ:
+        parts = (environ.get(k, "") for k in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
+        run = "/".join((*parts, "actions/runs", environ["GITHUB_RUN_ID"]))
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "user": environ.get("USER", ""),
+        "command": command,
+        "since": now.isoformat(timespec="seconds"),
+        "run": run,
+    }
 
 
 class Store:

@@ -12,6 +12,7 @@ import pytest
 
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.operations.project import Project
+from dbc_iac.state.backends.local import LocalBackend
 from tests.projects import NODE_ID, Emulated, project, vm
 
 PASSWORD = "canary-of-the-manifest"
@@ -253,10 +254,8 @@ def test_a_vm_of_nobody_is_logged_in_to_as_the_node_reports(world: Callable[...,
 
 
 def test_a_change_waits_for_no_lock_but_never_runs_into_an_apply(world: Callable[..., Emulated]) -> None:
-    from dbc_iac.state import lock
-
     emulated = world()
-    with lock(emulated.project.directory / "state", "main", {"command": "apply"}):
+    with LocalBackend(emulated.project.directory / "state", "main").lock({"command": "apply"}):
         assert emulated.run("vm", "show", "trainer").code == 0
         assert emulated.run("vm", "stop", "trainer", "--yes").code == 6
     assert only(emulated)["domain"] == "running"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
-from dbc_iac.state import lock
+from dbc_iac.state.backends.local import LocalBackend
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -18,7 +18,7 @@ def take(directory: Path, said: Connection) -> None:
     """Try to take the lock, say what came of it, and keep it until told otherwise."""
     said.recv()
     try:
-        with lock(directory, "main", {"command": "apply", "host": "ci-7"}):
+        with LocalBackend(directory, "main").lock({"command": "apply", "host": "ci-7"}):
             said.send("held")
             said.recv()
     except DiagnosticError as error:
@@ -37,14 +37,14 @@ def test_of_two_processes_one_holds_it_and_a_killed_one_frees_it(tmp_path: Path)
             connection.send("go")
         answers = [connection.recv() for _, connection in runs]
         assert sorted(answers) == ["held", "state-locked"]
-        with pytest.raises(DiagnosticError) as caught, lock(tmp_path, "main", {}):
+        with pytest.raises(DiagnosticError) as caught, LocalBackend(tmp_path, "main").lock({}):
             pass
         assert caught.value.exit_code is ExitCode.LOCKED
         assert "command apply, host ci-7" in caught.value.diagnostics[0].detail
         holder = runs[answers.index("held")][0]
         holder.kill()
         holder.join()
-        with lock(tmp_path, "main", {}):
+        with LocalBackend(tmp_path, "main").lock({}):
             pass
     finally:
         for process, _ in runs:
@@ -54,6 +54,6 @@ def test_of_two_processes_one_holds_it_and_a_killed_one_frees_it(tmp_path: Path)
 
 def test_a_directory_that_cannot_be_locked_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DiagnosticError) as caught, lock(tmp_path / "file", "main", {}):
+    with pytest.raises(DiagnosticError) as caught, LocalBackend(tmp_path / "file", "main").lock({}):
         pass
     assert caught.value.diagnostics[0].code == "state-not-lockable"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.state import Binding, lock, owner
+from dbc_iac.state import Binding, owner
+from dbc_iac.state.backends.local import LocalBackend
 from tests.projects import UID, project
 from tests.state.places import local_store
 from tests.state.records import bind
@@ -38,7 +39,7 @@ def test_without_a_state_nothing_is_made(tmp_path: Path, arguments: list[str]) -
 def test_an_apply_under_way_does_not_stop_them(tmp_path: Path, arguments: list[str]) -> None:
     made = project(tmp_path)
     store = local_store(tmp_path / "state")
-    with lock(tmp_path / "state", "main", owner({}, "apply", datetime(2026, 1, 1, tzinfo=UTC))):
+    with LocalBackend(tmp_path / "state", "main").lock(owner({}, "apply", datetime(2026, 1, 1, tzinfo=UTC))):
         state = store.open(project="lab", uid=UID, lineage="l")
         store.journal.begin(serial=state.serial, plan="", owner={})
         store.journal.append(
@@ -56,7 +57,7 @@ def test_a_state_that_is_written_while_it_is_read_is_read_whole(
 ) -> None:
     """An apply ends, and the next begins, between the two files that are read."""
     store = local_store(tmp_path / "state")
-    with lock(tmp_path / "state", "main", {}):
+    with LocalBackend(tmp_path / "state", "main").lock({}):
         state = store.open(project="lab", uid=UID, lineage="l")
     between = [True]
 
@@ -71,8 +72,8 @@ def test_a_state_that_is_written_while_it_is_read_is_read_whole(
 
         return reading
 
-    monkeypatch.setattr(store.journal, "read", then_written(store.journal.read))
-    monkeypatch.setattr(store, "_written", then_written(store._written))
+    monkeypatch.setattr(store.backend, "lines", then_written(store.backend.lines))
+    monkeypatch.setattr(store.backend, "read", then_written(store.backend.read))
     seen = store.look(project="lab", uid=UID)
     assert seen is not None
     assert seen.serial == state.serial + 1

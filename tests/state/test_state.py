@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
-from dbc_iac.state import Binding, PendingOperation, State, Store, fold, lock, owner
+from dbc_iac.state import Binding, PendingOperation, State, Store, fold, owner
+from dbc_iac.state.backends.local import LocalBackend
 from tests.state.places import local_store
 from tests.state.records import applied, bind
 
@@ -189,12 +190,12 @@ def test_a_second_run_is_refused_with_the_holder_of_the_lock(tmp_path: Path) -> 
     environ = {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "a/b"}
     holder = owner(environ, "apply", datetime(2026, 1, 1, tzinfo=UTC))
     with (
-        lock(tmp_path, "main", holder),
+        LocalBackend(tmp_path, "main").lock(holder),
         pytest.raises(DiagnosticError) as caught,
-        lock(tmp_path, "main", holder),
+        LocalBackend(tmp_path, "main").lock(holder),
     ):
         pass
     assert caught.value.exit_code is ExitCode.LOCKED
     assert "https://git.example/a/b/actions/runs/7" in caught.value.diagnostics[0].detail
-    with lock(tmp_path, "main", holder):
+    with LocalBackend(tmp_path, "main").lock(holder):
         pass

@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
-from dbc_iac.json import Json
+from dbc_iac.json import Json, load_json
 
 
 class Stored(Struct, frozen=True):
@@ -104,6 +104,28 @@ class Backend(Protocol):
 
     def renew(self) -> None:
         """Renew the lease. Called from another thread while the lock is held. Raises LeaseLostError."""
+
+
+def parse_holder(text: str | bytes) -> dict[str, Json]:
+    """The holder of a lock from its JSON; empty if it cannot be read."""
+    try:
+        holder = load_json(text)
+    except ValueError:
+        holder = None
+    return holder if isinstance(holder, dict) else {}
+
+
+def held(who: Mapping[str, object], where: str, remedy: str) -> Diagnostic:
+    """The problem of a held lock, with its holder."""
+    named = ", ".join(f"{k} {who[k]}" for k in ("command", "host", "pid", "user", "since", "run") if who.get(k))
+    return Diagnostic(
+        "state-locked",
+        Severity.ERROR,
+        "the state is locked by another run",
+        f"Held by: {named or 'unknown'}. {where}",
+        remedy,
+        exit_code=ExitCode.LOCKED,
+    )
 
 
 class DeniedError(OSError):

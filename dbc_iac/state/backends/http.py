@@ -22,10 +22,10 @@ from typing import Any
 
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json, load_json
-from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, unreachable
+from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, parse_holder, unreachable
 from dbc_iac.state.backends.http_client import HttpDocuments
 from dbc_iac.state.backends.log_levels import DEPTH, LevelledBackend, Numbered
-from dbc_iac.state.backends.remote import held_until, parse_holder
+from dbc_iac.state.backends.remote import held_until
 
 LEASE_PART = "_lease"
 JOURNAL_PARTS = tuple(f"_journal_{n}" for n in range(DEPTH))

@@ -9,17 +9,19 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import json
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.files.reading import open_regular, read_descriptor, real_path
 from dbc_iac.files.writing import open_temporary, remove_temporaries, write_all
 from dbc_iac.json import Json
-from dbc_iac.state.backends.backend import MovedError, Stored
-from dbc_iac.state.lock import holder_of, lock
+from dbc_iac.state.backends.backend import MovedError, Stored, held, parse_holder
 
 KEPT = 10
 """Number of kept versions."""
@@ -35,6 +37,7 @@ class LocalBackend:
         self.stack = stack
         self._path = directory / f"{stack}.json"
         self._journal = directory / f"{stack}.journal.jsonl"
+        self._lock = directory / f"{stack}.lock"
         self.place, self.journal_place = str(self._path), str(self._journal)
         self.whole_place = f"{directory} whole"
 
@@ -120,12 +123,37 @@ class LocalBackend:
         finally:
             os.close(descriptor)
 
-    def lock(self, holder: Mapping[str, Json]) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self, holder: Mapping[str, Json]) -> Iterator[None]:
         _refuse_link(self._version(0).parent)  # now, not when the state is to be written
-        return lock(self.directory, self.stack, holder)
+        with ExitStack() as closing:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                descriptor = open_regular(self._lock, os.O_RDWR | os.O_CREAT)
+                closing.callback(os.close, descriptor)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    remedy = "Use --lock-timeout 60s to wait for it. The lock is freed when its process ends."
+                    raise DiagnosticError(held(_holder(descriptor), f"Lock file: {self._lock}.", remedy)) from None
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, json.dumps(dict(holder)).encode())
+            except OSError as error:  # a disk that is read-only or full, a file system without locks
+                raise _impossible(self._lock, error) from error
+            yield
+            os.ftruncate(descriptor, 0)
 
     def holder(self) -> Mapping[str, Json] | None:
-        return holder_of(self.directory, self.stack)
+        if not self._lock.exists():
+            return None
+        descriptor = open_regular(self._lock, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
 
     def break_lock(self) -> None:
         """No effect: the lock is freed by the end of its process."""
@@ -170,3 +198,22 @@ def _read(path: Path) -> bytes:
 def _refuse_link(directory: Path) -> None:
     if directory.is_symlink():
         raise OSError(errno.EINVAL, "a symbolic link, which is not followed", str(directory))
+
+
+def _holder(descriptor: int) -> dict[str, Json]:
+    """Holder in a held lock file, which it writes right after taking the lock."""
+    for _ in range(10_000):
+        if found := os.pread(descriptor, 65536, 0):
+            return parse_holder(found)
+        os.sched_yield()
+    return {}
+
+
+def _impossible(path: Path, error: OSError) -> DiagnosticError:
+    return failure(
+        "state-not-lockable",
+        f"cannot lock {path} ({error.strerror})",
+        "Without a lock two runs could create every object twice.",
+        "Free some space, fix the permissions, or keep the state on a local disk.",
+        exit_code=ExitCode.ERROR,
+    )

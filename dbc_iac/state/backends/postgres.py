@@ -26,8 +26,8 @@ from psycopg.pq import Conninfo
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
-from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, unreachable
-from dbc_iac.state.backends.remote import RemoteBackend, held_until, parse_holder
+from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, parse_holder, unreachable
+from dbc_iac.state.backends.remote import RemoteBackend, held_until
 
 KEPT = 10
 """Versions that are kept besides the current one."""

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from dbc_iac.diagnostics import Diagnostic
-from dbc_iac.json import Json, load_json
-from dbc_iac.state.backends.backend import LeaseLostError, Stored
-from dbc_iac.state.lock import held
+from dbc_iac.json import Json
+from dbc_iac.state.backends.backend import LeaseLostError, Stored, held
 
 LEASE = 120.0
 """Seconds. A run waits no longer for the lock of a killed one; a holder may be disconnected for as long."""
@@ -24,15 +23,6 @@ def held_until(who: Mapping[str, object], place: str) -> Diagnostic:
     """The problem of a held lock with a lease."""
     remedy = f"Use --lock-timeout {LEASE:g}s to wait for it; if its run was killed, `dbc-iac state unlock` frees it."
     return held(who, f"Lock of {place}.", remedy)
-
-
-def parse_holder(text: str) -> dict[str, Json]:
-    """The holder of a lock from its JSON; empty if it cannot be read."""
-    try:
-        holder = load_json(text)
-    except ValueError:
-        holder = None
-    return holder if isinstance(holder, dict) else {}
 
 
 class RemoteBackend(ABC):
