@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from dbc_iac.apply.report import Event
-from dbc_iac.views.progress import UnderWay, event_line, percent_of
+from dbc_iac.views.progress import UnderWay, percent_of
 from dbc_iac.views.text.lines import NARROWEST, Line, Screen, Tone, escaped, fold
 from dbc_iac.views.wording import duration
 
@@ -57,7 +57,7 @@ class LiveProgress:
         return self._console.width
 
     def show(self, event: Event) -> None:
-        line = event_line(event, self._under_way.follow(event))
+        line = self._under_way.line(event)
         if line is not None and event.kind != "waiting":
             self._print(line)
 

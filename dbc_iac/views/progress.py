@@ -54,7 +54,7 @@ class UnderWay(Struct):
     _windows: dict[str, float] = field(default_factory=dict)
 
     def texts(self, at: float) -> Iterator[tuple[str, str]]:
-        """Address and text of each action, `at` seconds after the apply began. Thread-safe beside `follow`."""
+        """Address and text of each action, `at` seconds after the apply began. Thread-safe beside `line`."""
         last = dict(self.last)
         for address, began in dict(self.since).items():
             if (event := last.get(address)) is not None:
@@ -62,8 +62,9 @@ class UnderWay(Struct):
                 text = event_text(replace(event, kind=kind), int(at - began))
                 yield address, _REST.sub(partial(_counted_down, at - event.at), text)
 
-    def follow(self, event: Event) -> int | None:
-        """Record an event. Seconds that its action, or its power-off window, has taken; None if none had started."""
+    def line(self, event: Event) -> Line | None:
+        """Record an event. Its line, with the time since its action, or its power-off window, started; None for an
+        event that has no line."""
         began = self.since.get(event.address)
         if event.kind in {"step-done", "step-failed", "step-waiting", "step-skipped"}:
             self.ended.add(event.address)
@@ -77,13 +78,8 @@ class UnderWay(Struct):
             began = self._windows[event.address] = event.at
         elif event.kind == "window-closed":
             began = self._windows.pop(event.address, None)
-        return None if began is None else int(event.at - began)
-
-
-def event_line(event: Event, seconds: int | None = None) -> Line | None:
-    """Line of an event, `seconds` after its action started; None for an event that has no line."""
-    tone = _TONES.get(event.kind)
-    return None if tone is None else Line(f"{event.address}: {event_text(event, seconds)}", tone)
+        tone, seconds = _TONES.get(event.kind), None if began is None else int(event.at - began)
+        return None if tone is None else Line(f"{event.address}: {event_text(event, seconds)}", tone)
 
 
 def event_text(event: Event, seconds: int | None = None) -> str:
@@ -136,7 +132,7 @@ class PlainProgress(nullcontext[None]):
         self._last = 0.0
 
     def show(self, event: Event) -> None:
-        line = event_line(event, self._under_way.follow(event))
+        line = self._under_way.line(event)
         if line is not None and not (event.kind == "waiting" and not _status(event)):  # the call has been printed
             self._last = event.at
             self._write(self._screen.render([line]))
