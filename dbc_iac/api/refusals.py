@@ -94,7 +94,7 @@ _MODIFY_CHECKS = (
     r"|bare metal nodes are not supported|check authority failed.*|.*pub_key.*"
 )
 """Refusals of `/tasks/modify` before its first step has changed anything; a refusal of a later step leaves the earlier
-ones applied, and the four deferred keys changed in memory."""
+ones applied, and the deferred keys changed in memory."""
 
 
 def kind_of(text: str, operation: str) -> RefusalKind:

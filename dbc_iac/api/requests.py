@@ -77,7 +77,7 @@ class ModifyVm(Body, frozen=True, kw_only=True):
     """`/tasks/modify/<id>`.
 
     `new_public_ip` is required here, for the node takes the public IP away when the key is missing; `""` clears it. At
-    most one of the four deferred keys a call: of two, one may be refused after the other has changed what is read back.
+    most one of the deferred keys a call: of two, one may be refused after the other has changed what is read back.
     """
 
     new_public_ip: Annotated[str, Text()]

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.gpu.states import DomainState
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from tests.cli.runs import assert_empty, write
 from tests.projects import NODE_ID, SEED, Emulated, document, project, vm
 
@@ -97,6 +99,23 @@ def test_a_login_that_is_taken_out_is_left_as_it_is(
 
 
 SIZED = {"gpus", "cpus", "memory"}
+
+
+def fields(kind: str) -> dict[str, Rule]:
+    """The fields of a kind that change in place, with their rules."""
+    never = {Behaviour.ACCESS, Behaviour.CREATE_ONLY, Behaviour.REPLACE}
+    return {f.path: f.rule for f in kind_of(kind).fields if f.rule.behaviour not in never}
+
+
+def test_each_field_of_a_vm_that_changes_in_place_has_a_case() -> None:
+    own_test = {"rentOrder"}
+    assert {path for path, _, _ in IN_PLACE} | own_test == fields("VirtualMachine").keys()
+
+
+def test_each_field_of_a_vm_that_is_shown_has_a_case_of_drift() -> None:
+    own_tests = {"ports.rdp", "rentOrder", "dataDisk.size"}
+    shown = {path for path, rule in fields("VirtualMachine").items() if not rule.not_reported}
+    assert {path for path, _ in DRIFTS} | own_tests == shown
 
 
 @pytest.mark.parametrize(("path", "changed", "cycles"), IN_PLACE, ids=[f"{i}-{c[0]}" for i, c in enumerate(IN_PLACE)])

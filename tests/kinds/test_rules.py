@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any, get_args
 
 import pytest
 
 from dbc_iac.api.requests import CreateVm, ModifyVm
+from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.json import Json
 from dbc_iac.kinds import MODELS, Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Powered, UsesCapacity
@@ -87,6 +89,16 @@ def test_modify_calls_send_every_field_that_they_change() -> None:
     changed = {f.path for f in vm.fields if f.rule.behaviour in {Behaviour.ONLINE, Behaviour.COLD_BOOT}}
     sent = {f"new_{SENT[path].key}" for path in changed - {vm.power_field}}
     assert sent == set(ModifyVm.__struct_encode_fields__)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    list(combinations(sorted(f.path for _, f in fields_in_place() if f.rule.behaviour is Behaviour.COLD_BOOT), 2)),
+)
+def test_a_modify_call_changes_one_field_of_a_cold_boot(pair: tuple[str, str]) -> None:
+    values: dict[str, Any] = {f"new_{SENT[path].key}": 6000 for path in pair}
+    with pytest.raises(UnsafeWireValue, match="at most one"):
+        ModifyVm(new_public_ip="", **values)
 
 
 def test_a_creation_sends_every_field_that_is_sent() -> None:
