@@ -49,7 +49,7 @@ class Executor:
     async def run(self) -> Report:
         """Run all steps. Failures of the API are in the report; they are not raised."""
         for key in self.announced:
-            self._gate(self.steps[key]).announce()
+            self._gate(self.steps[key]).announced += 1
         async with asyncio.TaskGroup() as group:
             for step in self.steps.values():
                 group.create_task(self._step(step))

@@ -89,7 +89,7 @@ class JournalWriter:
                 )
                 await self._bind(old, change.identity.old_id, generation, change.applied, change.resolved)
         for number in plan.closed_operations:
-            await self._result(number, "refused", "it can have no effect any more")
+            await self.lost(number, "it can have no effect any more")
         for binding in rebound(plan, self.bindings):
             await self._put(binding)
 
@@ -134,7 +134,8 @@ class JournalWriter:
                 word = "not-sent"
             case _:
                 word = "unknown"
-        await self._result(number, word, getattr(outcome, "message", ""))
+        message = getattr(outcome, "message", "")
+        await self._write({"type": "result", "number": number, "outcome": word, "message": message})
 
     async def met(self, goal: Goal, seen: GoalState) -> None:
         """Record that a goal is met: its object is bound or unbound, or its fields are applied."""
@@ -158,8 +159,8 @@ class JournalWriter:
         await self._write({"type": "met", "address": goal.address, "goal": goal.name})
 
     async def lost(self, number: int, why: str) -> None:
-        """Record that the job of an accepted call failed on the node."""
-        await self._result(number, "refused", why)
+        """Record that a call has no effect: its job failed on the node, or it can no longer be carried out."""
+        await self._write({"type": "result", "number": number, "outcome": "refused", "message": why})
 
     async def uncertain(self, goal: Goal) -> None:
         """Record that the outcome of a call is unknown or partial: the next apply sends its fields again."""
@@ -244,9 +245,6 @@ class JournalWriter:
             update["powered_off_by_apply"] = record["poweredOffByApply"] = down
         self.bindings[address] = bound.model_copy(update=update)
         await self._write(record)
-
-    async def _result(self, number: int, outcome: str, message: str) -> None:
-        await self._write({"type": "result", "number": number, "outcome": outcome, "message": message})
 
     async def _write(self, record: Record) -> None:
         """Write a record, in the order of the calls, while the event loop goes on."""

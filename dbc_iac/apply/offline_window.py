@@ -42,22 +42,19 @@ class NodeGate(Struct, eq=False):
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _creating: int = 0
     _open: bool = False
-    _announced: int = 0
-
-    def announce(self) -> None:
-        """Announce a window that waits for no creation: creations wait for it."""
-        self._announced += 1
+    announced: int = 0
+    """Number of windows that wait for no creation: creations wait for them."""
 
     async def withdraw(self) -> None:
         """Withdraw an announced window: it has ended, or was skipped."""
         async with self._changed:
-            self._announced -= 1
+            self.announced -= 1
             self._changed.notify_all()
 
     @asynccontextmanager
     async def creation(self) -> AsyncIterator[None]:
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._open and not self._announced)
+            await self._changed.wait_for(lambda: not self._open and not self.announced)
             self._creating += 1
         try:
             yield

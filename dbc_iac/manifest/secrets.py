@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Lock, Timer
 from typing import Annotated, Any
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,8 +27,7 @@ from dbc_iac.api.http import HEADER_VALUE
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange, failure
 from dbc_iac.files.reading import read_file
-from dbc_iac.manifest.program_environment import program_environment
-from dbc_iac.manifest.trust import refuse_untrusted
+from dbc_iac.manifest.trust import program_environment, refuse_untrusted
 from dbc_iac.manifest.validators import Form, SecretForm, wrong
 
 LITERAL = "literal_secret"
@@ -114,26 +114,19 @@ def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: s
     return found
 
 
-class SecretResolver:
+class SecretResolver(Struct, eq=False):
     """Resolve references, each once. `base`: directory of relative file names.
 
     `places`: fields and source ranges of the references of the project file, for diagnostics.
     """
 
-    def __init__(
-        self,
-        environ: Mapping[str, str],
-        base: Path,
-        exec_seconds: float = EXEC_SECONDS,
-        places: Places | None = None,
-    ) -> None:
-        self._environ = environ
-        self._places = places or {}
-        self._base = base
-        self._exec_seconds = exec_seconds
-        self._known: dict[SecretRef, SecretText] = {}
-        self._missing: dict[SecretRef, DiagnosticError] = {}
-        self._turn = Lock()
+    environ: Mapping[str, str]
+    base: Path
+    exec_seconds: float = EXEC_SECONDS
+    places: Places = {}
+    _known: dict[SecretRef, SecretText] = field(default_factory=dict)
+    _missing: dict[SecretRef, DiagnosticError] = field(default_factory=dict)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def fitting(self, ref: SecretRef, form: SecretForm) -> SecretText:
         """Resolve a secret and require a form. Raises DiagnosticError, also where `resolve` does."""
@@ -170,7 +163,7 @@ class SecretResolver:
 
     def _placed(self, ref: SecretRef, diagnostic: Diagnostic) -> Diagnostic:
         """The diagnostic with the field and source range of its reference; a long name of a field is in the detail."""
-        path, source = self._places.get(ref, ("", None))
+        path, source = self.places.get(ref, ("", None))
         if not path:
             return diagnostic
         if len(summary := f"{path}: {diagnostic.summary}") <= MAX_SUMMARY:
@@ -182,15 +175,15 @@ class SecretResolver:
         return tuple(self._known.values())
 
     def _read(self, ref: SecretRef) -> str:
-        refuse_untrusted(self._environ, *(("read the", ref) if ref.command is None else ("run", ref.command[0])))
+        refuse_untrusted(self.environ, *(("read the", ref) if ref.command is None else ("run", ref.command[0])))
         if ref.env is not None:
-            if ref.env not in self._environ:
+            if ref.env not in self.environ:
                 raise _missing(f"environment variable {ref.env} is not set", f"Set {ref.env}.")
-            if not self._environ[ref.env]:  # CI sets a withheld secret to an empty value
+            if not self.environ[ref.env]:  # CI sets a withheld secret to an empty value
                 raise _missing(f"environment variable {ref.env} is empty", f"Set {ref.env}.")
-            return self._environ[ref.env]
+            return self.environ[ref.env]
         if ref.file is not None:
-            return read_secret(self._base / ref.file, ref.file)
+            return read_secret(self.base / ref.file, ref.file)
         assert ref.command is not None  # noqa: S101 - one of the three is set
         return self._printed(ref.command)
 
@@ -199,8 +192,8 @@ class SecretResolver:
         try:
             child = subprocess.Popen(
                 command,
-                cwd=self._base,
-                env=program_environment({**os.environ, **self._environ}),
+                cwd=self.base,
+                env=program_environment({**os.environ, **self.environ}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -210,7 +203,7 @@ class SecretResolver:
             raise _missing(
                 f"cannot start the secret program {command[0]}", "Correct `exec`, or install the program."
             ) from None
-        late = Event()
+        late = threading.Event()
 
         def end() -> None:
             # The whole process group: a grandchild that keeps the pipe open would block forever.
@@ -221,7 +214,7 @@ class SecretResolver:
             late.set()
             end()
 
-        timer = Timer(self._exec_seconds, expire)
+        timer = threading.Timer(self.exec_seconds, expire)
         timer.start()
         with child:
             try:
@@ -236,7 +229,7 @@ class SecretResolver:
             finally:
                 timer.cancel()
         if late.is_set():
-            summary = f"secret program {command[0]} timed out after {self._exec_seconds:g} s"
+            summary = f"secret program {command[0]} timed out after {self.exec_seconds:g} s"
             raise _missing(summary, "Make it print the secret without a prompt; it has no terminal.")
         if len(printed) > MAX_SECRET_BYTES:
             raise _missing(f"secret program {command[0]} printed more than 1 MiB", "Make it print only the secret.")

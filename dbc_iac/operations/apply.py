@@ -18,8 +18,8 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import ApplyOptions, Event, Executor, Hook, JournalWriter, Report, Run, Stop, rebound
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.kinds.framework.spec import BeforeOffline
-from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.manifest.trust import program_environment
 from dbc_iac.operations.errored_state import keep_errored_state
 from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.secrets import require_secrets

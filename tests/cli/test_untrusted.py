@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from dbc_iac.cli.command_examples import EXAMPLES
-from dbc_iac.manifest.program_environment import program_environment
 from dbc_iac.manifest.secrets import SecretRef, SecretResolver
+from dbc_iac.manifest.trust import program_environment
 from tests.projects import PROJECT, SEED, Emulated, project, vm
 
 MARK = {"exec": [sys.executable, "-c", "open('ran', 'w'); print('x')"]}
