@@ -42,7 +42,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-class SourceRange(Struct, frozen=True, order=True):
+class SourceRange(Struct, frozen=True, order=True, rename="camel", forbid_unknown_fields=True):
     """A span of a text file. Lines and columns count from 1, columns in characters; the end is exclusive."""
 
     file: str
@@ -59,14 +59,14 @@ Locator = Callable[[tuple[str | int, ...]], SourceRange | None]
 """Source range of a value of a file, by its path."""
 
 
-class Related(Struct, frozen=True):
+class Related(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Additional source range of a problem, such as the first of two duplicate keys."""
 
     message: str
     source: SourceRange
 
 
-class Diagnostic(Struct, frozen=True):
+class Diagnostic(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """One problem.
 
     `code` is stable, kebab-case and documented (`unknown-field`); `address` is the `Kind/name` of the resource, if any;

@@ -13,6 +13,7 @@ import click
 import jsonschema
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
 
 from dbc_iac import Project
 from dbc_iac.cli.app import App
@@ -22,7 +23,7 @@ from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.manifest.project import ProjectSpec
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan import PlanOptions
-from dbc_iac.plan.model import Change, Plan, camel
+from dbc_iac.plan.model import Change, Plan
 from tests.projects import NODE, PROJECT, vm
 
 PAGE = Path(__file__).parents[1] / "docs/language.md"
@@ -85,8 +86,8 @@ def rows(name: str) -> set[str]:
 
 
 def test_the_tables_name_all_that_a_policy_sees() -> None:
-    assert rows("change") == set(map(camel, Change.__struct_fields__)) | ADDED
-    assert rows("plan") == set(map(camel, Plan.__struct_fields__)) | {"digest"}
+    assert rows("change") == set(map(to_camel, Change.__struct_fields__)) | ADDED
+    assert rows("plan") == set(map(to_camel, Plan.__struct_fields__)) | {"digest"}
 
 
 def test_the_table_of_the_project_file_names_every_field() -> None:

@@ -8,16 +8,16 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from msgspec.structs import asdict
+from pydantic.alias_generators import to_camel
 
 from dbc_iac.controller.records import EventRecord, RunRecord, StackStatus
 from dbc_iac.controller.rows import SHORT_COMMIT, row, seconds
-from dbc_iac.plan.model import camel
 from dbc_iac.views.text.tables import table
 
 
 def to_json(record: Any) -> dict[str, Any]:
     """A record as a JSON value: times in ISO 8601."""
-    return {camel(name): v.isoformat() if isinstance(v, datetime) else v for name, v in asdict(record).items()}
+    return {to_camel(name): v.isoformat() if isinstance(v, datetime) else v for name, v in asdict(record).items()}
 
 
 def sentences(*texts: str) -> str:

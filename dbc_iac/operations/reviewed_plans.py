@@ -124,13 +124,13 @@ def plan_as_expected(project: Project, file: Path) -> PlanToApply:
     reviewed = _read(project, file)
     if reviewed.digest in {project.store.interrupted_plan(), project.open_state().unfinished_plan}:
         return _remainder(project, reviewed)
-    now = plan_now(project, PlanOptions.from_json(reviewed.options))
+    now = plan_now(project, convert(reviewed.options, PlanOptions))
     return _accepted(reviewed, now, first_difference(reviewed, now.plan))
 
 
 def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
     """The unfinished part of an interrupted apply. What it has replaced already is not replaced again."""
-    options = PlanOptions.from_json(reviewed.options)
+    options = convert(reviewed.options, PlanOptions)
     bindings = project.open_state().bindings
     made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.identity.id}
     now = plan_now(project, replace(options, replace=options.replace - made))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import Connect
-from dbc_iac.plan.decoding import decoded
 from dbc_iac.state.document import State
 
 if TYPE_CHECKING:
     from dbc_iac.plan.observe.rentals import ChainClock
 
 
-class PlanOptions(Struct, frozen=True):
+class PlanOptions(Struct, frozen=True, forbid_unknown_fields=True):
     """Options of one plan. Addresses are `Kind/name`; shares are whole percents."""
 
     destroy: bool = False
@@ -35,11 +34,6 @@ class PlanOptions(Struct, frozen=True):
     allow_empty: bool = False
     max_removals: int | None = None
     """Maximum share of the resources in the state to delete or replace, in percent; None: that of the project file."""
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> PlanOptions:
-        """Options of a plan. Raises WrongTypeError."""
-        return decoded(cls, dict(value))
 
 
 class PlanContext(Struct, frozen=True):

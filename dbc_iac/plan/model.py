@@ -10,18 +10,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cached_property
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
-from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import power_of
 
+if TYPE_CHECKING:
+    from dbc_iac.json import Json
+else:
+    Json = Any  # msgspec reads plans from files, and knows no recursive types
+
 FORMAT_VERSION = 2
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Action(StrEnum):
@@ -38,7 +43,7 @@ class Action(StrEnum):
     """The object could not be read: nothing is decided, nothing is done."""
 
 
-class FieldChange(Struct, frozen=True):
+class FieldChange(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A field that differs. `before` and `after` never hold a secret: a secret reads `(secret)`.
 
     `behaviour` is the rule that applied (`online`, `offline`, `cold-boot`, `running`, `replace`, `once`, ...);
@@ -53,19 +58,19 @@ class FieldChange(Struct, frozen=True):
     secret: bool = False
 
 
-class Identity(Struct, frozen=True):
+class Identity(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Identity of an object. `id` (VM: task id, Disk: file, Network: name, BareMetalServer: node id) is empty where
     only the call gives it; `old_id` is that of the existing object. `marker`: its owner marker; `known`: ids of the
     objects before a blind creation of unknown outcome."""
 
     id: str = ""
     old_id: str = ""
-    generation: int = 0
+    generation: Int64 = 0
     marker: str = ""
     known: tuple[str, ...] = ()
 
 
-class Placement(Struct, frozen=True):
+class Placement(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Machine and VM of an object. `node`: address of the Node or BareMetalManager; `parent`: address of the VM."""
 
     node: str = ""
@@ -74,7 +79,7 @@ class Placement(Struct, frozen=True):
     parent_id: str = ""
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Change of one resource, with its reasons.
 
     `old_placement` is that of the existing object; its VM only if that is another. `losses` are sentences on lost
@@ -113,7 +118,7 @@ class Change(Struct, frozen=True):
     delete_first: bool = False
     unsettled: bool = False
     """Whether the outcome of an earlier blind call on its VM is unknown: it is proved before another is sent."""
-    timeout_seconds: int = 0
+    timeout_seconds: Int64 = 0
     authority: bool = False
 
     @property
@@ -141,7 +146,7 @@ class Change(Struct, frozen=True):
         return self.action not in {Action.NO_OP, Action.UNKNOWN}
 
 
-class GoalSummary(Struct, frozen=True):
+class GoalSummary(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A goal in a plan: its action, the class of its call, and the power state of the VM that it needs."""
 
     address: str
@@ -158,7 +163,7 @@ class StepKind(StrEnum):
     WINDOW = "window"
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """A unit of the schedule. `after`: keys of the steps before it; `seconds`: expected downtime."""
 
     key: str
@@ -167,12 +172,12 @@ class Step(Struct, frozen=True):
     goals: tuple[GoalSummary, ...]
     after: tuple[str, ...] = ()
     node: str = ""
-    seconds: int = 0
+    seconds: Int64 = 0
     power: str = ""
     """Power state of the VM after a window (`on`, `off`)."""
 
 
-class Rental(Struct, frozen=True):
+class Rental(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Rental of a machine. `node`: its address; `ends_at` (ISO 8601, UTC) and `seconds_left` are as of the plan.
 
     Without a chain node they are empty.
@@ -180,12 +185,12 @@ class Rental(Struct, frozen=True):
 
     node: str
     order: str
-    end_block: int
+    end_block: Int64
     ends_at: str = ""
-    seconds_left: int | None = None
+    seconds_left: Int64 | None = None
 
 
-class Plan(Struct, frozen=True, dict=True):
+class Plan(Struct, frozen=True, dict=True, rename="camel", forbid_unknown_fields=True):
     """All changes of an apply, in their order.
 
     `serial` and `lineage` are those of the state it was made from; `configuration` and `observation` are digests
@@ -198,7 +203,7 @@ class Plan(Struct, frozen=True, dict=True):
     stack: str
     environment: str
     lineage: str
-    serial: int
+    serial: Int64
     configuration: str
     observation: str
     changes: tuple[Change, ...]
@@ -207,19 +212,19 @@ class Plan(Struct, frozen=True, dict=True):
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     """Renamed addresses: `OLD to NEW`."""
-    closed_operations: tuple[int, ...] = ()
+    closed_operations: tuple[Int64, ...] = ()
     """Numbers of the pending operations that can be closed."""
     hooks: Mapping[str, Json] = field(default_factory=dict)
     """`beforeOffline` of VMs that a step powers off, by address. An apply runs these, not those of the manifests."""
     access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file: the recipients and the sender of calls."""
-    calls: int = 0
+    calls: Int64 = 0
     rentals: tuple[Rental, ...] = ()
     destroy: bool = False
     targets: tuple[str, ...] = ()
     options: Mapping[str, Json] = field(default_factory=dict)
     """Options of the plan. The rest of an interrupted apply is planned with the same."""
-    format_version: int = FORMAT_VERSION
+    format_version: Int64 = FORMAT_VERSION
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -271,7 +276,7 @@ class Plan(Struct, frozen=True, dict=True):
         return found.hexdigest()
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        for name, key in _keys(Plan):
+        for name, key in zip(Plan.__struct_fields__, Plan.__struct_encode_fields__, strict=True):
             value = getattr(self, name)
             yield key, map(encoded, value) if isinstance(value, tuple) else encoded(value)
 
@@ -307,19 +312,6 @@ def stream_digest(values: Iterable[Any]) -> str:
     return found.hexdigest()
 
 
-@cache
-def camel(name: str) -> str:
-    """The key of a field in JSON."""
-    head, *tail = name.split("_")
-    return head + "".join(part.title() for part in tail)
-
-
-@cache
-def _keys(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
-    """Fields of a struct, with their keys in JSON."""
-    return tuple((name, camel(name)) for name in kind.__struct_fields__)
-
-
 _PLAIN = frozenset({str, int, bool, float, NoneType})
 
 
@@ -331,7 +323,8 @@ def encoded(value: Any) -> Any:
     if kind is tuple or kind is list:
         return [encoded(v) for v in value]
     if issubclass(kind, Struct):
-        return {key: encoded(getattr(value, name)) for name, key in _keys(kind)}
+        keys = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
+        return {key: encoded(getattr(value, name)) for key, name in keys}
     if isinstance(value, str):
         return str(value)  # also an enum, and an Address
     if isinstance(value, Mapping):

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import ValidationError, convert
+
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.kinds import MODELS
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_route
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanOptions
-from dbc_iac.plan.decoding import WrongTypeError, decoded
-from dbc_iac.plan.model import FORMAT_VERSION, Change, Plan, camel
+from dbc_iac.plan.model import FORMAT_VERSION, Change, Plan
 
 
 def read_plan(value: Any, name: str = "this") -> Plan:
@@ -34,10 +35,10 @@ def read_plan(value: Any, name: str = "this") -> Plan:
         )
     try:
         json.dumps(value, ensure_ascii=False).encode()
-        plan = decoded(Plan, {k: v for k, v in value.items() if k != "digest"}, camel)
+        plan = convert({k: v for k, v in value.items() if k != "digest"}, Plan)
         fits = plan.digest == value.get("digest")
         _check(plan)
-    except WrongTypeError as error:
+    except ValidationError as error:
         raise DiagnosticError(_damaged(str(error))) from None
     except UnicodeEncodeError:
         raise DiagnosticError(_damaged("it holds half of a surrogate pair")) from None
@@ -55,36 +56,36 @@ def read_plan(value: Any, name: str = "this") -> Plan:
 
 
 def _check(plan: Plan) -> None:
-    """Raise WrongTypeError if a program, a secret reference or a field of a change has the wrong form."""
+    """Raise ValidationError if a program, a secret reference or a field of a change has the wrong form."""
     for address, hook in plan.hooks.items():
         try:
             BeforeOffline.model_validate(hook)
         except ValueError:
-            raise WrongTypeError("is not a command with its timeout and force", "hooks", address) from None
+            raise ValidationError(f"hooks.{address} is not a command with its timeout and force") from None
     for change in plan.changes:
         _check_change(change)
     try:
-        PlanOptions.from_json(plan.options)
-    except WrongTypeError as error:
-        raise error.below("options") from None
+        convert(plan.options, PlanOptions)
+    except ValidationError as error:
+        raise ValidationError(f"options: {error}") from None
 
 
 def _check_change(change: Change) -> None:
     if change.kind not in MODELS:
-        raise WrongTypeError("is not a kind", change.address, "kind")
+        raise ValidationError(f"{change.address}.kind is not a kind")
     if unusable_address(change.address, change.kind):
-        raise WrongTypeError("is not an address of its kind", change.address)
+        raise ValidationError(f"{change.address} is not an address of its kind")
     if path := unfit_field(change.kind, change.desired):
-        raise WrongTypeError("is not a valid value of its field", change.address, "desired", path)
+        raise ValidationError(f"{change.address}.desired.{path} is not a valid value of its field")
     for path, reference in change.secrets.items():
         try:
             SecretRef.model_validate(reference)
         except ValueError:
-            raise WrongTypeError("is not a reference to a secret", change.address, "secrets", path) from None
+            raise ValidationError(f"{change.address}.secrets.{path} is not a reference to a secret") from None
     for name, placement in (("placement", change.placement), ("oldPlacement", change.old_placement)):
         required = change.pending and placement is change.placement
         if (placement.route or required) and unusable_route(placement.route):
-            raise WrongTypeError("is not a route to a machine", change.address, name, "route")
+            raise ValidationError(f"{change.address}.{name}.route is not a route to a machine")
 
 
 def _damaged(detail: str) -> Diagnostic:

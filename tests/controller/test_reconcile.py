@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from dbc_iac import PlanOptions, Project, Runtime
 from dbc_iac.apply import Stop
@@ -257,4 +258,4 @@ def test_a_state_in_the_checkout_is_refused(stack: Stack) -> None:
 def test_plan_options_of_a_run_are_the_defaults(stack: Stack) -> None:
     planned = stack.run(mode="observe")
     assert planned.plan is not None
-    assert PlanOptions.from_json(planned.plan.options) == PlanOptions()
+    assert convert(planned.plan.options, PlanOptions) == PlanOptions()

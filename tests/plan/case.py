@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import convert
 
 from dbc_iac.api.responses import NodeDisk, NodeHardware, RentOrder, StoredImage
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, Severity
@@ -239,7 +240,7 @@ class Case:
             )
         )
         given = {k: v for k, v in self.options.items() if k not in _OF_THE_PROJECT}
-        options, problems = PlanOptions.from_json(given), Diagnostics()
+        options, problems = convert(given, PlanOptions), Diagnostics()
         if not options.destroy:
             problems.extend(check_inventory(context.inventory, context.identities))
             problems.raise_errors()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from msgspec import convert
 
 from dbc_iac.api.endpoints import bare_metal, images, nodes
 from dbc_iac.api.outcome import Done
@@ -23,8 +24,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.rentals import chain_clock
-from dbc_iac.plan.decoding import decoded
-from dbc_iac.plan.model import Rental, camel
+from dbc_iac.plan.model import Rental
 from dbc_iac.plan.observe.rentals import ChainHead, order_of, rental_of
 from dbc_iac.views.text.tables import gib, members, object_text, plain_json, table
 from dbc_iac.views.wording import count, end_text
@@ -110,7 +110,7 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["name"], row["version"], f"{row['gpuFree']}/{row['gpuCount']}", row["cpuCores"],
         f"{row['memFreeGib']}/{row['memSizeGib']}Gi", ", ".join(f"{d['path']} {d['freeGib']}Gi" for d in row["disks"]),
-        row["rentOrder"], _end_text(decoded(Rental, row["rental"], camel)) if row["rental"] else "",
+        row["rentOrder"], _end_text(convert(row["rental"], Rental)) if row["rental"] else "",
         f"{row['id'][:12]}…",
     )  # fmt: skip
 

@@ -9,9 +9,10 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
+from pydantic.alias_generators import to_camel
 
 from dbc_iac.json import Json
-from dbc_iac.plan.model import FORMAT_VERSION, Action, Plan, camel
+from dbc_iac.plan.model import FORMAT_VERSION, Action, Plan
 from dbc_iac.views.text.apply import FORMAT_VERSION as REPORT_VERSION
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -69,7 +70,7 @@ class _Schemas:
 
     def of_struct(self, cls: type[Struct]) -> dict[str, Json]:
         hints = get_type_hints(cls, localns={"Json": Any})
-        properties: dict[str, Json] = {camel(name): self.of(hints[name]) for name in cls.__struct_fields__}
+        properties: dict[str, Json] = {to_camel(name): self.of(hints[name]) for name in cls.__struct_fields__}
         told = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
         return {
             "type": "object",

@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
+from pydantic.alias_generators import to_camel
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
-from dbc_iac.plan.model import camel
 from dbc_iac.views.redaction import HIDDEN
 from dbc_iac.views.text.lines import escaped
 
@@ -66,7 +66,7 @@ def plain_json(value: object, *, reveal: bool = False) -> Json:
         case None | bool() | int() | float() | str():
             return value
         case Struct():
-            return {camel(name): plain_json(item, reveal=reveal) for name, item in asdict(value).items()}
+            return {to_camel(name): plain_json(item, reveal=reveal) for name, item in asdict(value).items()}
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
