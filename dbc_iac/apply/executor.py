@@ -15,9 +15,8 @@ from msgspec.structs import replace
 from dbc_iac.apply.goal_result import GoalResult, Verdict, failed_with
 from dbc_iac.apply.goal_runner import GoalRunner, Run
 from dbc_iac.apply.hook import keeps_on
-from dbc_iac.apply.offline_window import NodeGate, OfflineWindow
+from dbc_iac.apply.offline_window import START_TRIES, NodeGate, OfflineWindow, VmStarter
 from dbc_iac.apply.report import ApplyStatus, Report, not_started
-from dbc_iac.apply.vm_restart import TRIES, VmStarter
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, host
@@ -70,7 +69,7 @@ class Executor:
     async def _start_remaining(self) -> None:
         """Retry failed starts for the last time, and report the VMs that stay off."""
         if {d.address for d in self.steps.values()} - self.status.unstarted.keys():
-            await self._retry_starts(tries=TRIES)
+            await self._retry_starts(tries=START_TRIES)
         for address, (starter, result) in list(self.status.unstarted.items()):
             explained = await starter.lacking(self.runner, result)
             del self.status.unstarted[address]

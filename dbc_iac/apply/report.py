@@ -14,7 +14,7 @@ from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.plan.model import Action
 
 if TYPE_CHECKING:
-    from dbc_iac.apply.vm_restart import VmStarter
+    from dbc_iac.apply.offline_window import VmStarter
 
 
 class Event(Struct, frozen=True):
