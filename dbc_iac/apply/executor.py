@@ -36,7 +36,8 @@ class Executor:
         self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
         self.steps = executable_steps(plan)
         self.runner = GoalRunner(with_, self.changes)
-        self.gates: defaultdict[str, NodeGate] = defaultdict(NodeGate)
+        gates: defaultdict[str, NodeGate] = defaultdict(NodeGate)
+        self.gates = {k: gates[self.changes[s.address].target] for k, s in self.steps.items()}
         self.status = ApplyStatus()
         self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.steps}
         self.broken: dict[str, str] = {}
@@ -48,7 +49,7 @@ class Executor:
     async def run(self) -> Report:
         """Run all steps. Failures of the API are in the report; they are not raised."""
         for key in self.announced:
-            self._gate(self.steps[key]).announced += 1
+            self.gates[key].announced += 1
         async with asyncio.TaskGroup() as group:
             for step in self.steps.values():
                 group.create_task(self._step(step))
@@ -76,9 +77,6 @@ class Executor:
             self.status.powered_off[address] = not_started(explained)
             self.status.fail(starter.on, replace(explained, text=not_started(explained)))
 
-    def _gate(self, step: StepBuilder) -> NodeGate:
-        return self.gates[self.changes[step.address].target]
-
     async def _step(self, step: StepBuilder) -> None:
         """Wait for the preceding steps, run this one, and release the steps that wait for it."""
         try:
@@ -95,7 +93,7 @@ class Executor:
                     await self._retry_starts()
         finally:
             if step.key in self.announced:
-                await self._gate(step).withdraw()
+                await self.gates[step.key].withdraw()
             self.finished[step.key].set()
 
     def _skip(self, step: StepBuilder, why: str) -> None:
@@ -115,7 +113,7 @@ class Executor:
             else:
                 async with AsyncExitStack() as gate:
                     if any(g.creates and isinstance(kind_of(self.changes[g.address].kind), Host) for g in step.goals):
-                        await gate.enter_async_context(self._gate(step).creation())
+                        await gate.enter_async_context(self.gates[step.key].creation())
                     ok = await self._goals(step, gate)
         except Exception as error:  # ends this branch and no other
             ok = self.status.fail_rest(step.goals, failed_with(error))
@@ -140,7 +138,7 @@ class Executor:
                 return False
             if goal.power_cycles and (await goal.look(self.runner.reader)).sight is not GoalStatus.MET:
                 await gate.aclose()
-                await gate.enter_async_context(self._gate(step).window())
+                await gate.enter_async_context(self.gates[step.key].window())
             if goal.powers == "on":
                 result = await VmStarter(change.kind, goal_input(change), goal).start_or_explain(self.runner)
             else:
@@ -208,7 +206,7 @@ class Executor:
         change = self.changes[step.address]
         hook = self.run_.hooks.get(step.address)
         window = OfflineWindow(step, change, self.changes, self.runner, hook, self.status)
-        async with self._gate(step).window():
+        async with self.gates[step.key].window():
             ok = await window.run()
         for address in {g.address for g in step.goals} - self.status.bad:
             touched = self.changes[address]

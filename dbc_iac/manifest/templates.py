@@ -2,7 +2,8 @@
 
 A scalar that is exactly one `{{ expression }}` becomes its value and keeps the type; any other text with markup becomes
 text. Structure cannot be templated, so no template can break the YAML. There are no template comments: `{#` is text.
-Evaluation happens in another process: see `template_process`. Names alone are looked up in this one: see `lookups`.
+Evaluation happens in another process: see `template_process`. Most texts only name values, such as `vm-{{ each.key }}`:
+these are looked up in this one, and anything else, problems included, is left to the worker.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, Diagnostics, Severity, SourceRange
-from dbc_iac.manifest.lookups import NotPlainError, looked_up
+from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
 from dbc_iac.manifest.sandbox import CLOSE, NO_EACH, UNKNOWN
 from dbc_iac.manifest.source_map import Path, SourceMap
 from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names, OutOfTimeError, ask
@@ -21,6 +22,47 @@ from dbc_iac.manifest.template_process import SECONDS_IN_ALL, Answer, Ask, Names
 _MARKUP = re.compile(r"\{\{|\{%")
 _LITERAL = "Correct the template, or write {{ '{{' }} for a literal {{ and {{ '{%' }} for a literal {%."
 _SIMPLER = "Simplify the templates, or split the project."
+
+MAX_LENGTH = 10_000
+"""Maximum length of a text, of its values, and of the result, in characters; the worker has limits of its own."""
+_MAX_INTEGER = 2**63
+_NAME = re.compile(r"\{\{ *([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*) *\}\}", re.ASCII)
+_NOT_LITERAL = re.compile(r"\{[{%]|[\r\0]")
+"""Other markup in the literal part of a text, and characters that Jinja changes there."""
+
+
+class NotPlainError(Exception):
+    """The text does more than name values, or a name has no plain value."""
+
+
+def looked_up(text: str, names: Mapping[str, Any]) -> Any:
+    """The value of a text, as the template worker gives it. Raises NotPlainError if the worker has to."""
+    if len(text) > MAX_LENGTH:
+        raise NotPlainError
+    if whole := _NAME.fullmatch(text.strip()):
+        return _named(whole[1], names)
+    literals = _NAME.split(text)[::2]
+    if any(map(_NOT_LITERAL.search, literals)):
+        raise NotPlainError
+    made = _NAME.sub(lambda found: str(_named(found[1], names)), text)
+    if len(made) > MAX_LENGTH:
+        raise NotPlainError
+    return made
+
+
+def _named(name: str, names: Mapping[str, Any]) -> Any:
+    value: Any = names
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise NotPlainError
+        value = value[part]
+    if type(value) in {str, TextOfNumber} and len(value) <= MAX_LENGTH:
+        return str(value)
+    if value is None or type(value) in {bool, NumberText}:
+        return value
+    if type(value) in {int, IntegerText} and abs(value) < _MAX_INTEGER:
+        return value
+    raise NotPlainError
 
 
 class Templates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -13,12 +14,11 @@ from typing import NoReturn, TypeVar
 from pydantic import ValidationError
 
 from dbc_iac.api.secret import refuse_secrets
-from dbc_iac.diagnostics import ExitCode, failure
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
 from dbc_iac.state.journal import Journal, Record, fold, records_after
-from dbc_iac.state.lease_renewal import keep_lease
 from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
 
@@ -64,7 +64,7 @@ class Store:
                     "state-not-lockable", reason, error, "Check the permissions and the connection to the backend."
                 )
             if (lease := self.backend.lease) is not None:
-                held.enter_context(keep_lease(self.backend, lease))
+                held.enter_context(_keep_lease(self.backend, lease))
             yield
 
     def read(self) -> State | None:
@@ -231,3 +231,26 @@ def _not_there(code: str, summary: str, error: OSError, remedy: str) -> NoReturn
     if isinstance(error, DeniedError):
         _fail(code, summary, "Check the credentials of `state` and their permissions.", ExitCode.AUTHORISATION)
     _fail(code, summary, f"{remedy} Nothing was sent or written.")
+
+
+@contextmanager
+def _keep_lease(backend: Backend, lease: float) -> Iterator[None]:
+    """Renew the lock of a backend three times a lease, while it is held. `lease`: seconds.
+
+    In a thread, since plans, prompts and applies block the main one. A failed renewal is ignored: the next write finds
+    that the lease is lost, and nothing more is sent.
+    """
+    ended, every = threading.Event(), lease / 3
+
+    def beat() -> None:
+        while not ended.wait(every):
+            with suppress(OSError, DiagnosticError):
+                backend.renew()
+
+    thread = threading.Thread(target=beat, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

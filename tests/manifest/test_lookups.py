@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.manifest import templates
 from dbc_iac.manifest.evaluation import EvaluationError, evaluate
-from dbc_iac.manifest.lookups import MAX_LENGTH, NotPlainError, looked_up
 from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
 from dbc_iac.manifest.source_map import SourceMap
 from dbc_iac.manifest.template_process import Answer, Ask
 from dbc_iac.manifest.template_worker import _line, unpacked
+from dbc_iac.manifest.templates import MAX_LENGTH, NotPlainError, looked_up
 
 NAMES: dict[str, Any] = {
     "var": {
