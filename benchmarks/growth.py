@@ -116,6 +116,7 @@ class Phases:
         try:
             yield
         finally:
+            gc.collect(0)  # otherwise only a large size would pay for it
             template_process._end()  # its time counts once it has ended
             self.seconds[name] = self.seconds.get(name, 0.0) + _used() - began
 
