@@ -31,7 +31,7 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unman
 from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.goals import DiskHasSize, disks_of, no_size
-from dbc_iac.kinds.virtual_machine.reading import size_text, vms_of
+from dbc_iac.kinds.virtual_machine.reading import vms_of
 from dbc_iac.kinds.virtual_machine.spec import vm_of
 from dbc_iac.state.document import Binding
 
@@ -169,7 +169,7 @@ def _kept(errors: frozenset[str] | None) -> dict[str, Json]:
 
 def _shown(disk: VmDisk) -> dict[str, Json]:
     assert disk.size_gib is not None  # noqa: S101 - checked by the caller
-    return {"size": size_text(disk.size_gib), "hostDir": str(PurePosixPath(disk.source_file).parent)}
+    return {"size": gib_text(disk.size_gib), "hostDir": str(PurePosixPath(disk.source_file).parent)}
 
 
 async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Json]]:

@@ -141,11 +141,6 @@ def parent_field(kind: Kind[Any]) -> str:
     return kind.parent_field if isinstance(kind, Child) else ""
 
 
-def max_per_parent(kind: Kind[Any]) -> int:
-    """Limit of children of a kind on one host; 0: none."""
-    return kind.max_per_parent if isinstance(kind, Child) else 0
-
-
 def survives_parent(kind: Kind[Any]) -> bool:
     """Whether the product of a child stays when its host goes."""
     return isinstance(kind, Child) and kind.survives_parent

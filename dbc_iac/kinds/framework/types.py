@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -40,8 +41,9 @@ def _size(value: Any) -> int:
     return gib
 
 
-def gib_text(gib: int) -> str:
-    return f"{gib}Gi"
+def gib_text(gib: int | Fraction) -> str:
+    """A size in GiB as a manifest writes it. A fraction is kept, so that it differs from every manifest."""
+    return f"{gib}Gi" if gib.denominator == 1 else f"{float(gib):.2f}Gi"
 
 
 def _text(value: str) -> str:

@@ -19,6 +19,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadabl
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.ownership_marker import read_marker
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.types import gib_text
 from dbc_iac.kinds.framework.values import Lookup, Observation, unread
 from dbc_iac.kinds.node import node_route
 from dbc_iac.kinds.virtual_machine.creation import NO_AGENT
@@ -98,7 +99,7 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
     for path, key in _SHOWN.items():
         if (value := getattr(details, key)) is not None:
             plain = list(value) if isinstance(value, tuple) else value
-            values[path] = size_text(value) if isinstance(value, Fraction) else plain
+            values[path] = gib_text(value) if isinstance(value, Fraction) else plain
     _data_disk(lookup, details, values)
     # `ssh_ip` is the public IP where there is one, else the machine's own: decidable only when they differ.
     applied = lookup.binding.applied.get("publicIp") if lookup.binding else None
@@ -167,16 +168,11 @@ def _seconds_between(one: str, other: str) -> float:
     return abs((first - second).total_seconds())
 
 
-def size_text(gib: Fraction) -> str:
-    """A size in GiB as a manifest writes it. A fraction is kept, so that it differs from every manifest."""
-    return f"{int(gib)}Gi" if gib.denominator == 1 else f"{float(gib):.2f}Gi"
-
-
 def _data_disk(lookup: Lookup, details: VmDetails, values: dict[str, Json]) -> None:
     bound = lookup.binding.resolved.get("dataDisk.path") if lookup.binding else None
     names = {"name": "vdb"} if bound is None else {"source_file": bound}
     disk = next((d for d in details.disks if all(getattr(d, k) == v for k, v in names.items())), None)
     if disk is not None and disk.size_gib:
-        values["dataDisk.size"] = size_text(disk.size_gib)
+        values["dataDisk.size"] = gib_text(disk.size_gib)
     elif disk is None and bound is not None:
         values["dataDisk.size"] = "0Gi"  # its file is gone: visible drift

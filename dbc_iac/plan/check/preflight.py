@@ -23,7 +23,6 @@ from dbc_iac.kinds.framework.capabilities import (
     UsesCapacity,
     UsesImageServer,
     host,
-    max_per_parent,
     parent_field,
 )
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
@@ -78,8 +77,8 @@ async def read_facts(context: PlanContext, refreshed: RefreshedState, changes: M
         if isinstance(kind, UsesImageServer) and (server := kind.fetched_from(change.desired)):
             files[change.address] = await _image_server_files(reader, machines[route], server)
     free_slots: dict[tuple[str, str], int | None] = {}
-    limited = any(max_per_parent(kind) for _, kind, _ in checked)
-    for (name, parent), new in _coming(changes).items() if limited else ():
+    children = any(isinstance(kind, Child) for _, kind, _ in checked)
+    for (name, parent), new in _coming(changes).items() if children else ():
         where = Lookup("", convert(new[0].placement.route, Route), "", 0, parent_id=new[0].placement.parent_id)
         child = kind_of(name)
         free_slots[name, parent] = await child.free_slots(where, reader) if isinstance(child, Child) else None
@@ -145,8 +144,9 @@ def _coming(changes: Mapping[str, Change]) -> dict[tuple[str, str], list[Change]
     coming: dict[tuple[str, str], list[Change]] = {}
     for change in changes.values():
         parent = changes.get(change.placement.parent)
-        stays = change.placement.parent_id and (parent is None or parent.action not in _COMES)
-        if stays and change.action in _COMES and max_per_parent(kind_of(change.kind)):
+        stays, kind = parent is None or parent.action not in _COMES, kind_of(change.kind)
+        limited = isinstance(kind, Child) and kind.max_per_parent
+        if limited and change.action in _COMES and change.placement.parent_id and stays:
             coming.setdefault((change.kind, change.placement.parent), []).append(change)
     return coming
 

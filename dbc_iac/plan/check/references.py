@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import max_per_parent, parent_field
+from dbc_iac.kinds.framework.capabilities import Child
 from dbc_iac.kinds.framework.spec import Spec
 
 MAX_SUGGESTIONS = 50
@@ -63,8 +63,8 @@ def check_inventory(
         if problems or (broken and any(_is_broken(address, broken) for _, address in named)):
             unsound.add(resource.address)
     found.extend(_cycles(inventory))
-    if limited := [r for r in inventory.resources.values() if max_per_parent(kind_of(r.kind))]:
-        found.extend(_crowded(limited))
+    children = [(r, kind) for r in inventory.resources.values() if isinstance(kind := kind_of(r.kind), Child)]
+    found.extend(_crowded(children) if children else ())
     passed_over = _with_dependents(unsound, inventory) if unsound else unsound
     for resource in inventory.resources.values():
         if resource.address not in passed_over:
@@ -180,19 +180,17 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
         )
 
 
-def _crowded(children: Iterable[Resource[Spec]]) -> Iterator[Diagnostic]:
+def _crowded(children: Iterable[tuple[Resource[Spec], Child]]) -> Iterator[Diagnostic]:
     """Check the number of children of each VM."""
     counts: Counter[tuple[str, str]] = Counter()
-    for resource in children:
-        kind = kind_of(resource.kind)
-        field, limit = parent_field(kind), max_per_parent(kind)
-        parent = str(getattr(resource.spec, field))
+    for resource, kind in children:
+        parent = str(getattr(resource.spec, kind.parent_field))
         counts[resource.kind, parent] += 1
-        if counts[resource.kind, parent] == limit + 1:
+        if kind.max_per_parent and counts[resource.kind, parent] == kind.max_per_parent + 1:
             yield resource.problem(
                 "too-many",
-                field,
-                f"{parent} has more than {limit} resources of kind {resource.kind}",
+                kind.parent_field,
+                f"{parent} has more than {kind.max_per_parent} resources of kind {resource.kind}",
                 detail="The node accepts one more, but never creates it.",
                 remedy=f"Remove {resource.name}, or move it to another VM.",
             )
