@@ -3,7 +3,8 @@
     read_file      a file anywhere, such as a secret file
     read_inside    a file that the project names
     read_given     a file that the command line names; pipes are allowed
-    open_regular   a file at exactly this path, for reading or writing
+    read_regular   a file at exactly this path, such as a state
+    open_regular   the same, for reading or writing
 
 All raise OSError with a readable `strerror`.
 """
@@ -44,9 +45,14 @@ def read_file(path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of a regular file. Pipes, devices, standard input and kernel files are refused."""
     real = real_path(path)
     _refuse_kernel(path)
-    descriptor = open_regular(real, os.O_RDONLY)
+    return read_regular(real, most)
+
+
+def read_regular(path: Path, most: int = MAX_BYTES) -> bytes:
+    """Content of a regular file at exactly this path: a link is refused."""
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
-        return read_descriptor(descriptor, path, most)
+        return _read(descriptor, path, most)
     finally:
         os.close(descriptor)
 
@@ -79,7 +85,7 @@ def read_given(path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of a file or pipe that the command line names."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        return read_descriptor(descriptor, path, most)
+        return _read(descriptor, path, most)
     finally:
         os.close(descriptor)
 
@@ -129,7 +135,7 @@ def _irregular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def read_descriptor(descriptor: int, path: Path, most: int = MAX_BYTES) -> bytes:
+def _read(descriptor: int, path: Path, most: int = MAX_BYTES) -> bytes:
     """Content of an open file, up to a limit."""
     found = bytearray()
     while len(found) <= most:

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
-from dbc_iac.files.reading import open_regular, read_descriptor, real_path
+from dbc_iac.files.reading import open_regular, read_regular, real_path
 from dbc_iac.files.writing import open_temporary, remove_temporaries, write_all
 from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import MovedError, Stored, held, parse_holder
@@ -38,12 +38,13 @@ class LocalBackend:
         self._path = directory / f"{stack}.json"
         self._journal = directory / f"{stack}.journal.jsonl"
         self._lock = directory / f"{stack}.lock"
+        self._history = directory / "history"
         self.place, self.journal_place = str(self._path), str(self._journal)
         self.whole_place = f"{directory} whole"
 
     def read(self) -> Stored | None:
         try:
-            content = _read(self._path)
+            content = read_regular(self._path)
         except FileNotFoundError:
             return None
         return Stored(content, hashlib.sha256(content).hexdigest())
@@ -53,8 +54,8 @@ class LocalBackend:
         if (there and there.version) != expected:
             raise MovedError
         version = self._version(serial)
-        _refuse_link(version.parent)
-        version.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_link(self._history)
+        self._history.mkdir(parents=True, exist_ok=True)
         for target in (self._path, self._version(serial - 1)):
             remove_temporaries(target)  # of processes that ended: the lock is held
         replace(self._path, content)
@@ -65,7 +66,7 @@ class LocalBackend:
     def stacks(self) -> list[str]:
         """Stacks with older versions: other JSON files of the directory have none."""
         names = {path.stem for path in self.directory.glob("*.json")}
-        written = {path.name.rsplit(".", 2)[0] for path in self._version(0).parent.glob("*.json")}
+        written = {path.name.rsplit(".", 2)[0] for path in self._history.glob("*.json")}
         return sorted(names & written)
 
     def keeps(self, path: Path) -> bool:
@@ -75,20 +76,20 @@ class LocalBackend:
         return path.parent == directory / "history" or (path.parent == directory and path.name in names)
 
     def kept(self) -> list[int]:
-        names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._version(0).parent.glob("*"))
+        names = (p.name.removeprefix(f"{self.stack}.").removesuffix(".json") for p in self._history.glob("*"))
         return sorted(int(n) for n in names if n.isdecimal())
 
     def version_place(self, serial: int) -> str:
         return str(self._version(serial))
 
     def _version(self, serial: int) -> Path:
-        return self.directory / "history" / f"{self.stack}.{serial}.json"
+        return self._history / f"{self.stack}.{serial}.json"
 
     def lines(self) -> list[bytes]:
         try:
             # A process that ended within a write leaves a partial last line. No call was made after it, and the next
             # append cuts it off.
-            *lines, _ = _read(self._journal).split(b"\n")
+            *lines, _ = read_regular(self._journal).split(b"\n")
         except FileNotFoundError:
             return []
         return lines
@@ -125,7 +126,7 @@ class LocalBackend:
 
     @contextmanager
     def lock(self, holder: Mapping[str, Json]) -> Iterator[None]:
-        _refuse_link(self._version(0).parent)  # now, not when the state is to be written
+        _refuse_link(self._history)  # now, not when the state is to be written
         with ExitStack() as closing:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -183,14 +184,6 @@ def _sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> bytes:
-    descriptor = open_regular(path, os.O_RDONLY)
-    try:
-        return read_descriptor(descriptor, path)
     finally:
         os.close(descriptor)
 
