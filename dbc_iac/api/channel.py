@@ -130,11 +130,7 @@ class Channel(Struct, frozen=True):
             case MultisigCredentials(signs_sessions=False) as owner:
                 return await self._freshly_signed(request, owner)
             case WalletCredentials() | MultisigCredentials() as owner:
-                outcome = await self._with_session(request, owner)
-                if isinstance(outcome, Refused) and outcome.session_invalid:
-                    # The target has lost its sessions, and the stored one was dropped: obtain a new one, once.
-                    outcome = await self._with_session(request, owner)
-                return outcome
+                return await self._with_session(request, owner)
 
     async def signed(self, path: str, additional: Mapping[str, object], call_class: CallClass) -> Outcome[object]:
         """Make a call with a new signature instead of a session. For the few calls that do not accept a session."""
@@ -182,13 +178,16 @@ class Channel(Struct, frozen=True):
                 return None
 
     async def _with_session(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
-        session = await self.session()
-        if isinstance(session, Unknown):
-            return NotSent(f"no session could be obtained: {session.message}")  # the call itself was not made
-        if not isinstance(session, Done):
-            return session
-        outcome = await self._send(request, session.value.envelope)
-        if isinstance(outcome, Refused) and outcome.session_invalid:
+        for _ in range(2):
+            session = await self.session()
+            if isinstance(session, Unknown):
+                return NotSent(f"no session could be obtained: {session.message}")  # the call itself was not made
+            if not isinstance(session, Done):
+                return session
+            outcome = await self._send(request, session.value.envelope)
+            if not isinstance(outcome, Refused) or not outcome.session_invalid:
+                break
+            # The target has lost its sessions: obtain a new one, once.
             self.connections.sessions.drop(self.target, owner, session.value)
         return outcome
 

@@ -149,7 +149,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
-        if self._answer is None:
+        if self._answer is None or self._answer.done():
             return
         if isinstance(error, OSError):
             self._end(BrokenError(system_reason(error)))

@@ -142,7 +142,6 @@ def check_json(key: str, value: object) -> Json:
 
 def segment(name: str, value: str) -> str:
     """A path segment. The node decodes no percent signs, so what needs them cannot be named."""
-    check_text(name, value)
     if not re.fullmatch(patterns.SEGMENT, value):
         raise UnsafeWireValue(f"{name}: cannot be part of a path")
     return value
