@@ -4,7 +4,8 @@ Knows nothing of manifests, kinds, plans and state. Read in this order: `outcome
 `refusals` (meaning of refusal texts), `wire_types` and `requests` (request bodies), `responses` and `storage_responses`
 (replies), `channel` (requests to one target), `endpoints`.
 
-    async with Connections([ClientNode("default", "http://127.0.0.1:5050")], SessionStore(), uuid4) as connections:
+    client = ClientNode("default", "http://127.0.0.1:5050")
+    async with Connections({client.name: client}, SessionStore(), uuid4) as connections:
         node = Channel(connections, "58fb61...", WalletCredentials(key), ["default"], rent_order="112")
         outcome = await vms.list_vms(node)
 """

@@ -11,11 +11,11 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dbc_iac.api.auth.credentials import (
     Credentials,
@@ -50,30 +50,20 @@ Turn = Callable[[str, ClientNode, str, CallClass], AbstractAsyncContextManager[N
 """The turn of one request among processes: its target (may be empty), client node, path and class. Raises NoTurn."""
 
 
-class Connections:
-    """Resources shared by channels: client nodes, lanes, sessions, the source of randomness, and the observer.
+class Connections(Struct, eq=False):
+    """Resources shared by channels: client nodes by name, sessions, the source of randomness, and the observer."""
 
-    `turn`: within it a request is sent; without one, this process is alone.
-    """
-
-    def __init__(
-        self,
-        nodes: Iterable[ClientNode],
-        sessions: SessionStore,
-        uuids: Callable[[], UUID],
-        observer: Callable[[CallEvent], None] | None = None,
-        turn: Turn | None = None,
-    ) -> None:
-        self.turn = turn
-        self.nodes: dict[str, ClientNode] = {node.name: node for node in nodes}
-        self.sessions = sessions
-        self._uuids = uuids
-        self.observer = observer
-        self.lanes: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """Locks that serialise requests to one target process across client nodes."""
+    nodes: dict[str, ClientNode]
+    sessions: SessionStore
+    uuids: Callable[[], UUID]
+    observer: Callable[[CallEvent], None] | None = None
+    turn: Turn | None = None
+    """Within it a request is sent; without one, this process is alone."""
+    lanes: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """Locks that serialise requests to one target process across client nodes."""
 
     def nonce(self) -> Nonce:
-        return Nonce(self._uuids())
+        return Nonce(self.uuids())
 
     async def __aenter__(self) -> Connections:
         return self

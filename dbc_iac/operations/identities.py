@@ -61,8 +61,8 @@ class Identities(Struct):
         """
         if not offline:
             refuse_untrusted(self.runtime.environ, "reach client nodes")
-        clients = [
-            ClientNode(
+        clients = {
+            name: ClientNode(
                 name,
                 spec.url,
                 {k: self.resolver.fitting(v, IN_A_HEADER) for k, v in spec.headers.items()},
@@ -71,7 +71,7 @@ class Identities(Struct):
                 insecure_http=spec.insecure_http,
             )
             for name, spec in ({} if offline else self.loaded.project.clients).items()
-        ]
+        }
         sessions = SessionStore(cache_directory(self.runtime.environ))
         return Connections(clients, sessions, self.runtime.uuid, self._report_request, self.runtime.turn)
 

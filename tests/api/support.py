@@ -134,7 +134,12 @@ def uuids() -> Callable[[], UUID]:
 def connections(
     *nodes: ClientNode, sessions: SessionStore | None = None, events: list[CallEvent] | None = None
 ) -> Connections:
-    return Connections(nodes, sessions or SessionStore(), uuids(), events.append if events is not None else None)
+    return Connections(
+        {node.name: node for node in nodes},
+        sessions or SessionStore(),
+        uuids(),
+        events.append if events is not None else None,
+    )
 
 
 def channel(
