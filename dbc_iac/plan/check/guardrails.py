@@ -1,10 +1,17 @@
-"""Guardrails: dangerous changes that need an explicit flag. A refusal names the flag or field. Pure."""
+"""Guardrails: dangerous changes that need an explicit flag, and deletions that look like renames. Pure.
+
+A refusal names the flag or field.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
+from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
@@ -15,6 +22,8 @@ _LISTED = 20
 """Number of addresses that a refusal lists."""
 SMALL = 5
 """Number of resources in the state up to which no share of removals is refused."""
+ALIKE = 0.8
+"""Share of fields that are equal from which on a rename is likely."""
 
 
 def check_guardrails(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> Iterator[Diagnostic]:
@@ -88,10 +97,11 @@ def _protection(context: PlanContext, change: Change, options: PlanOptions) -> I
             change.address,
         )
         return
+    done = "replaced" if change.action is Action.REPLACE else "deleted"
     yield _refusal(
         "protected",
         f"{change.address} is protected by preventDestroy",
-        f"It would be {_done(change.action)}: {'; '.join(change.reasons)}.",
+        f"It would be {done}: {'; '.join(change.reasons)}.",
         f"Use --unprotect {change.address} to allow it.",
         change.address,
     )
@@ -112,10 +122,6 @@ def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
         remedy = f"Remove `external: true` of {change.placement.parent}."
     path = parent_field(kind_of(change.kind))
     return context.inventory.refusal(change.address, "external-parent", path, summary, detail, remedy)
-
-
-def _done(action: Action) -> str:
-    return "replaced" if action is Action.REPLACE else "deleted"
 
 
 def check_offline_never(
@@ -145,3 +151,38 @@ def _needs_off(context: PlanContext, change: Change, host: str) -> Diagnostic:
     detail = f"{cause or change.address} needs it powered off, but its lifecycle.offline is never."
     remedy = f"Set `offline: allow` in {host}, or revert this change."
     return context.inventory.refusal(change.address, "offline-never", cause, summary, detail, remedy)
+
+
+def likely_renames(changes: Mapping[str, Change]) -> Iterator[Diagnostic]:
+    """One warning for each resource that goes while a like one comes."""
+    coming: defaultdict[tuple[str, str], dict[str, Change]] = defaultdict(dict)
+    for change in changes.values():
+        if change.action is Action.CREATE and not change.identity.old_id:
+            # Of those with the same fields the first one is named, so that a fleet is compared once.
+            coming[change.kind, change.placement.node].setdefault(json.dumps(_comparable(change)), change)
+    for going in changes.values():
+        if going.action is not Action.DELETE or Address(going.address).deposed:
+            continue
+        likeness = [(_likeness(going, c), c) for c in coming[going.kind, going.placement.node].values()]
+        alike = [(share, c) for share, c in likeness if share >= ALIKE]
+        if alike:
+            _, best = max(alike, key=lambda found: found[0])
+            yield Diagnostic(
+                "likely-rename",
+                Severity.WARNING,
+                f"possible rename of {going.address}",
+                f"It is deleted, and {best.address}, which is similar, is created. A new name makes a new resource.",
+                f"If it was renamed, add `moved: [{{from: {going.address}, to: {best.address}}}]` to the project file.",
+                address=going.address,
+            )
+
+
+def _comparable(change: Change) -> dict[str, Json]:
+    """The fields that show a likeness: without chosen ports, which always differ."""
+    chosen = kind_of(change.kind).port_fields
+    return {path: value for path, value in change.desired.items() if path not in chosen}
+
+
+def _likeness(going: Change, coming: Change) -> float:
+    paths = [(p, v) for p, v in _comparable(coming).items() if p in going.applied]
+    return sum(going.applied[p] == v for p, v in paths) / len(paths) if paths else 0.0
