@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import PlanOutput
-from dbc_iac.cli.output_files import check_outputs, write_output
+from dbc_iac.cli.output_files import check_outputs
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.files.outputs import writing
-from dbc_iac.files.reading import read_file
 from dbc_iac.plan import Plan
 from dbc_iac.views.text.plan import plan_lines
 
@@ -35,14 +32,9 @@ def report_diagnostics(app: App, plan: Plan) -> None:
 
 def write_outputs(app: App, plan: Plan, output: PlanOutput) -> None:
     """Write a plan to the files that the options name. Raises DiagnosticError."""
-    from dbc_iac.views.html.plan import plan_html
-    from dbc_iac.views.markdown.plan import plan_markdown
+    from dbc_iac.cli.plan_documents import write_documents
 
-    plan = app.redaction(plan)
-    if output.markdown is not None:
-        write_parts(output.markdown, plan_markdown(plan, output.detail))
-    if output.html is not None:
-        write_output(output.html, plan_html(plan, output.detail))
+    write_documents(app.redaction(plan), output)
 
 
 @contextmanager
@@ -56,35 +48,8 @@ def failure_shown(app: App, output: PlanOutput) -> Iterator[None]:
                 check_outputs(app, {"--markdown": output.markdown}, None)
             except DiagnosticError as unwritable:
                 raise DiagnosticError(*dict.fromkeys((*error.diagnostics, *unwritable.diagnostics))) from None
-            from dbc_iac.views.markdown.failure import failed_markdown
+            from dbc_iac.cli.plan_documents import write_failure
 
             problems = app.redaction(list(error.diagnostics))
-            write_parts(output.markdown, [failed_markdown(problems, app.sources, error.exit_code)])
+            write_failure(output.markdown, problems, app.sources, error.exit_code)
         raise
-
-
-def write_parts(file: Path, parts: Iterable[str]) -> None:
-    """Write the first part into the file, the others beside it: `plan.md`, `plan-2.md`, and so on.
-
-    Parts of an earlier, larger plan are removed: they would be read as parts of this one.
-    """
-    number = 0
-    for number, text in enumerate(parts, 1):
-        write_output(_part(file, number), text)
-    with writing():
-        while _is_part(stale := _part(file, number := number + 1), number):
-            stale.unlink()
-
-
-def _is_part(file: Path, number: int) -> bool:
-    """Whether a file is a part of an earlier plan, and not another file of that name."""
-    from dbc_iac.views.markdown.plan import part_mark
-
-    try:
-        return part_mark(number).encode() in read_file(file)
-    except OSError:
-        return False
-
-
-def _part(file: Path, number: int) -> Path:
-    return file if number == 1 else file.with_name(f"{file.stem}-{number}{file.suffix}")

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from dbc_iac.cli.plan_output import write_parts
+from dbc_iac.cli.plan_documents import write_parts
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.kinds.virtual_machine.creation import VmExists
 from dbc_iac.views.json.events import event_schema
