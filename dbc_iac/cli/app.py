@@ -20,7 +20,6 @@ from dbc_iac.views.redaction import Redaction
 from dbc_iac.views.text.lines import Line, escaped_lines, json_pieces, json_text
 
 if TYPE_CHECKING:
-    from dbc_iac.manifest.load import LoadedProject
     from dbc_iac.operations.project import Project
 
 
@@ -71,21 +70,6 @@ class App(Struct):
             return self.project()
         except DiagnosticError:
             return self.project(only_project_file=True)
-
-    def load_files(self) -> LoadedProject:
-        """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
-        from dbc_iac.kinds import MODELS
-        from dbc_iac.manifest.load import load_project
-
-        return load_project(
-            self.directory,
-            environment=self.environment,
-            variables=self.variables,
-            variable_files=self.variable_files,
-            environ=self.runtime.environ,
-            models=MODELS,
-            sources=self.sources,
-        )
 
     def at(self, directory: Path) -> App:
         """The same options with another project directory."""

@@ -16,8 +16,9 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severi
 from dbc_iac.files.outputs import refuse_link_out, writing
 from dbc_iac.files.reading import real_path
 from dbc_iac.files.writing import check_writable, write_whole
+from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.header import DEFAULT_STACK
-from dbc_iac.manifest.load import LoadedProject
+from dbc_iac.manifest.load import LoadedProject, load_project
 from dbc_iac.manifest.project import FILE
 from dbc_iac.state.backends.local import LocalBackend
 
@@ -62,10 +63,23 @@ def check_outputs(
     found.raise_errors()
 
 
+def load_files(app: App) -> LoadedProject:
+    """The files of the project, also with problems in manifests. Raises DiagnosticError for the project file."""
+    return load_project(
+        app.directory,
+        environment=app.environment,
+        variables=app.variables,
+        variable_files=app.variable_files,
+        environ=app.runtime.environ,
+        models=MODELS,
+        sources=app.sources,
+    )
+
+
 def loaded_quietly(app: App) -> LoadedProject | None:
     """The project's files, for commands that need none; None if they are invalid."""
     with suppress(DiagnosticError):
-        return app.load_files()
+        return load_files(app)
     return None
 
 

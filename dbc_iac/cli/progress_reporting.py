@@ -66,7 +66,6 @@ class ProgressReporter(Observer):
     """Passes every event, with secrets removed, to the terminal and to the event log."""
 
     progress: PlainProgress | LiveProgress
-
     log: EventLog | None = None
 
     def __init__(self, app: App, events: str | None) -> None:

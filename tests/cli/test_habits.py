@@ -14,6 +14,7 @@ import pytest
 from dbc_iac.cli.app import App
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.cli.habits import COMMAND_ADVICE, OPTION_ADVICE
+from dbc_iac.cli.logs import stop_logs
 from dbc_iac.cli.runtime import CommandRuntime
 from tests.projects import PROJECT, Emulated, Project, project, vm
 
@@ -67,6 +68,7 @@ def understood(line: str) -> tuple[list[str], dict[str, Any], App]:
         assert inner is not None
         path.append(str(name))
         command, context = inner, inner.make_context(name, rest, parent=context)
+    stop_logs(app)
     return path, context.params, app
 
 

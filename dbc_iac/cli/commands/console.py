@@ -9,6 +9,7 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
+from dbc_iac.cli.output_files import load_files
 from dbc_iac.cli.runtime import standard_input
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.operations.evaluate import expressions_of
@@ -26,7 +27,7 @@ def command(app: App, /, expression: str | None) -> None:
 
     Names: `var`, `env`, `project`, and all functions and filters of templates.
     """
-    evaluated = expressions_of(app.load_files())
+    evaluated = expressions_of(load_files(app))
     failed = False
     for line in [expression] if expression is not None else _typed(app):
         try:
