@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import ValidationError, convert
 
-from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
+from dbc_iac.diagnostics import DiagnosticError, failure
 from dbc_iac.kinds import MODELS
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_route
@@ -21,17 +21,15 @@ def read_plan(value: Any, name: str = "this") -> Plan:
     """A plan from `Plan.to_json()`; `name`: its file. Raises DiagnosticError on another format or digest."""
     if not isinstance(value, Mapping) or "formatVersion" not in value or "changes" not in value:
         remedy = "Write one with `dbc-iac plan -o FILE`. To apply manifests, leave out FILE."
-        raise DiagnosticError(_problem("not-a-plan", f"{name} is not a plan file", remedy))
+        raise failure("not-a-plan", f"{name} is not a plan file", remedy=remedy)
     version = value["formatVersion"]
     if type(version) is not int:
-        raise DiagnosticError(_damaged("formatVersion is not an integer"))
+        raise _damaged("formatVersion is not an integer")
     if version != FORMAT_VERSION:
-        raise DiagnosticError(
-            _problem(
-                "plan-format",
-                f"the plan has format {version}, but this dbc-iac reads {FORMAT_VERSION}",
-                "Run `dbc-iac plan -o FILE` again with this version.",
-            )
+        raise failure(
+            "plan-format",
+            f"the plan has format {version}, but this dbc-iac reads {FORMAT_VERSION}",
+            remedy="Run `dbc-iac plan -o FILE` again with this version.",
         )
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -39,19 +37,14 @@ def read_plan(value: Any, name: str = "this") -> Plan:
         fits = plan.digest == value.get("digest")
         _check(plan)
     except ValidationError as error:
-        raise DiagnosticError(_damaged(str(error))) from None
+        raise _damaged(str(error)) from None
     except UnicodeEncodeError:
-        raise DiagnosticError(_damaged("it holds half of a surrogate pair")) from None
+        raise _damaged("it holds half of a surrogate pair") from None
     except RecursionError:
-        raise DiagnosticError(_damaged("its values are nested too deeply")) from None
+        raise _damaged("its values are nested too deeply") from None
     if not fits:
-        raise DiagnosticError(
-            _problem(
-                "plan-altered",
-                "the plan file was altered: its digest does not match",
-                "Run `dbc-iac plan -o FILE` again.",
-            )
-        )
+        summary = "the plan file was altered: its digest does not match"
+        raise failure("plan-altered", summary, remedy="Run `dbc-iac plan -o FILE` again.")
     return plan
 
 
@@ -88,9 +81,5 @@ def _check_change(change: Change) -> None:
             raise ValidationError(f"{change.address}.{name}.route is not a route to a machine")
 
 
-def _damaged(detail: str) -> Diagnostic:
-    return _problem("not-a-plan", "the plan file is damaged", "Run `dbc-iac plan -o FILE` again.", f"{detail}.")
-
-
-def _problem(code: str, summary: str, remedy: str, detail: str = "") -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, summary, detail, remedy, exit_code=ExitCode.CONFIGURATION)
+def _damaged(detail: str) -> DiagnosticError:
+    return failure("not-a-plan", "the plan file is damaged", f"{detail}.", "Run `dbc-iac plan -o FILE` again.")
