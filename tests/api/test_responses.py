@@ -22,6 +22,7 @@ from dbc_iac.api.storage_responses import AddedServer, ServerView
 from tests.api.support import exchanges
 
 vm_details = partial(read, responses.VmDetails)
+rent_orders = partial(read, tuple[responses.RentOrder, ...], at="rent_orders")
 node_listings = partial(read, tuple[responses.NodeListing, ...], at="mining_nodes")
 heard_servers = partial(read, tuple[responses.NodeListing, ...], at="bare_metal_nodes")
 vm_summaries = partial(read, tuple[responses.VmSummary, ...])
@@ -156,6 +157,16 @@ def test_lans_of_a_node_and_of_a_client() -> None:
     assert responses.lan_views([]) == ()
 
 
+@pytest.mark.parametrize("odd", [None, "0", ["x"], [None], [True], {}])
+def test_gpus_of_an_order_are_read_all_or_not_at_all(odd: Any) -> None:
+    """An order with fewer GPUs than it has would refuse VMs."""
+    order = {"id": "77", "renter": "5x", "rent_status": "renting", "gpu_nums": "2"}
+    assert rent_orders({"rent_orders": [{**order, "gpu_index": [0, 1]}]})[0].gpu_index == (0, 1)
+    assert rent_orders({"rent_orders": [order]})[0].gpu_index == ()
+    with pytest.raises(Shape):
+        rent_orders({"rent_orders": [{**order, "gpu_index": odd}]})
+
+
 def test_hardware_of_a_gpu_node() -> None:
     node = responses.node_hardware(
         {
@@ -228,7 +239,7 @@ DECODERS: list[tuple[str, Callable[[object], Any]]] = [
     (r"/disk/list/.*", partial(read, tuple[responses.DiskEntry, ...])),
     (r"/lan", responses.lan_views),
     (r"/lan/(?!create)\w+", partial(read, responses.LanView)),
-    (r"/rent_orders.*", partial(read, tuple[responses.RentOrder, ...], at="rent_orders")),
+    (r"/rent_orders.*", rent_orders),
 ]
 
 
