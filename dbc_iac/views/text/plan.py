@@ -164,9 +164,9 @@ def _before(plan: Plan, detail: Detail) -> Iterator[Line]:
 
 
 INTENDED = "Changes"
-PROGRAMS = "Programs and secrets used on this machine"
 DRIFTED = "Drift (changed outside dbc-iac), will be reverted"
 UNREAD = "Could not be read, left unchanged"
+PROGRAMS = "Programs and secrets used on this machine"
 
 
 def split_changes(plan: Plan) -> dict[str, list[Change]]:
@@ -191,7 +191,8 @@ def only_drift(change: Change) -> bool:
 
 
 def program_texts(plan: Plan) -> Iterator[str]:
-    """A line per command and per secret reference, with its resources."""
+    """A line for each program that an apply runs, and each secret that it reads, with its resources. Taken from the
+    plan: a plan file alone decides what runs."""
     found: dict[str, list[str]] = {}
     for address, said in plan.hooks.items():
         hook = BeforeOffline.model_validate(said)
