@@ -119,14 +119,10 @@ class Executor:
             ok = self.status.fail_rest(step.goals, failed_with(error))
         if not ok:
             self.broken[step.key] = self.status.word(step.address)
-            self._report_failures(step)
+            for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
+                self.runner.emit(self.status.event(address), address, self.status.why(address))
         elif step.goals:
             self.runner.emit("step-done", step.address, step.kind.value)
-
-    def _report_failures(self, step: StepBuilder) -> None:
-        """Report the failed addresses of a step; other goals of a window may be met."""
-        for address in sorted({step.address, *(g.address for g in step.goals)} & self.status.bad):
-            self.runner.emit(self.status.event(address), address, self.status.why(address))
 
     async def _goals(self, step: StepBuilder, gate: AsyncExitStack) -> bool:
         """Achieve the goals of one resource in order; after a failed replacement, start the old VM again."""

@@ -191,11 +191,6 @@ class OfflineWindow:
             self.status.fail(goal, GoalResult(Verdict.FAILED, why))
         return not why
 
-    @property
-    def _may_boot(self) -> bool:
-        """Whether the VM may be booted for a proof: one that stays off only with --settle."""
-        return self.step.power == "on" or self.runner.choices.settle
-
     async def _goals(self, *, was_off: bool) -> bool:
         """Achieve the goals. `was_off`: before the window, so that earlier blind calls may still have no proof."""
         blind = [g for g in self.step.goals if g.call_class is CallClass.BLIND]
@@ -294,7 +289,7 @@ class OfflineWindow:
 
         Only a VM that has really run, and was really shut down after, proves anything.
         """
-        if not self._may_boot:
+        if self.step.power != "on" and not self.runner.choices.settle:
             return Proof.NOT_ALLOWED
         if self.runner.stop.is_set():
             return Proof.NOT_POSSIBLE

@@ -13,15 +13,11 @@ _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def parse_seconds(value: Any) -> int:
-    """`90s`, `15m`, `2h` or `3d` as seconds."""
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        return int(match[1]) * _SECONDS[match[2]]
-    raise wrong("expected a duration, such as 90s, 15m, 2h or 3d", "Write a whole number with s, m, h or d behind it.")
-
-
 def _seconds(value: Any) -> int:
-    seconds = parse_seconds(value)
+    if not isinstance(value, str) or not (match := _DURATION.fullmatch(value)):
+        remedy = "Write a whole number with s, m, h or d behind it."
+        raise wrong("expected a duration, such as 90s, 15m, 2h or 3d", remedy)
+    seconds = int(match[1]) * _SECONDS[match[2]]
     if seconds < 1:
         raise wrong("must be at least 1s", "Write a duration such as 15m, or remove the field.")
     return seconds

@@ -85,7 +85,10 @@ class Templates:
         if not texts:
             return value
         extra = names or {}
-        values = self._looked_up(texts, {**self._names.values, **extra})
+        names, values = {**self._names.values, **extra}, dict[Path, Any]()
+        for place, text in texts.items():
+            with suppress(NotPlainError):
+                values[place] = looked_up(text, names)
         others = {place: text for place, text in texts.items() if place not in values}
         try:
             answers = ask([Ask("text", text, extra) for text in others.values()], self._names)
@@ -98,15 +101,6 @@ class Templates:
             if answer.problem and not self._hidden(texts[place]):
                 found.add(_problem(answer, texts[place], marks.value(place)))
         return _filled(value, values, path)
-
-    @staticmethod
-    def _looked_up(texts: Mapping[Path, str], names: Mapping[str, Any]) -> dict[Path, Any]:
-        """Values of the texts that only name values."""
-        values: dict[Path, Any] = {}
-        for place, text in texts.items():
-            with suppress(NotPlainError):
-                values[place] = looked_up(text, names)
-        return values
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """Evaluate texts and expressions: answers in the same order."""

@@ -41,9 +41,8 @@ def parse(
         return model.model_validate(_texts(value))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        if anchors := [
-            p for p in (_path(e, value) for e in problems if e["type"] == "extra_forbidden") if _is_anchor(p)
-        ]:
+        unknown = [_path(e, value) for e in problems if e["type"] == "extra_forbidden"]
+        if anchors := [path for path in unknown if str(path[-1]).startswith("x-")]:
             return parse(model, _without(value, anchors), marks, at, found, address, placed)
         relevant = _relevant(problems, value)
         misspelled = {m for e in relevant if e["type"] == "extra_forbidden" if (m := _meant(model, _path(e, value)))}
@@ -57,10 +56,6 @@ def parse(
             if problem is not None:
                 found.add(problem)
         return None
-
-
-def _is_anchor(path: Path) -> bool:
-    return str(path[-1]).startswith("x-")
 
 
 def _without(value: Any, paths: list[Path], here: Path = ()) -> Any:
