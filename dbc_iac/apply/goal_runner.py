@@ -77,7 +77,7 @@ class GoalRunner:
         self.reader = CachedReader(with_.connect)
         self.watch = Poller(self.reader)
         self.journal_writer, self.stop, self.choices = with_.journal_writer, with_.stop, with_.choices
-        self.run, self.changes = with_, changes
+        self.run_, self.changes = with_, changes
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
 
@@ -86,7 +86,7 @@ class GoalRunner:
         return self._loop.time() - self._began
 
     def emit(self, kind: str, address: str, text: str, detail: Mapping[str, Json] = NO_DETAIL) -> None:
-        self.run.emit(Event(kind, address, text, self.now(), detail))
+        self.run_.emit(Event(kind, address, text, self.now(), detail))
 
     def halted(self) -> str:
         """Reason to start no more calls; empty if the apply goes on."""
@@ -268,7 +268,7 @@ class _Attempt(Struct):
         secrets = {  # in a thread, since a program may provide them
             path: value
             for path in self.runner.changes[self.goal.address].secrets
-            if (value := await asyncio.to_thread(self.runner.run.secret, self.goal.address, path)) is not None
+            if (value := await asyncio.to_thread(self.runner.run_.secret, self.goal.address, path)) is not None
         }
         self.goal, detail = await self.goal.primed(self.runner.reader)
         self.tries += 1
@@ -277,7 +277,7 @@ class _Attempt(Struct):
             return GoalResult(Verdict.NOT_STARTED, why)
         self.runner.emit("call", self.goal.address, self.goal.action_text)
         try:
-            outcome = await self.goal.act(ActContext(self.runner.run.connect, secrets), self.runner.reader)
+            outcome = await self.goal.act(ActContext(self.runner.run_.connect, secrets), self.runner.reader)
         except UnsafeWireValue as error:
             await self.runner.journal_writer.result(number, NotSent(str(error)))
             raise
