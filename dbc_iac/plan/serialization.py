@@ -49,7 +49,7 @@ def read_plan(value: Any, name: str = "this") -> Plan:
 
 
 def _check(plan: Plan) -> None:
-    """Raise ValidationError if a program, a secret reference or a field of a change has the wrong form."""
+    """Raise ValidationError for a program, secret reference or field of a wrong form, and for a step of no change."""
     for address, hook in plan.hooks.items():
         try:
             BeforeOffline.model_validate(hook)
@@ -57,6 +57,8 @@ def _check(plan: Plan) -> None:
             raise ValidationError(f"hooks.{address} is not a command with its timeout and force") from None
     for change in plan.changes:
         _check_change(change)
+    if other := {step.address for step in plan.steps} - {change.address for change in plan.changes}:
+        raise ValidationError(f"steps.{min(other)} has no change")
     try:
         convert(plan.options, PlanOptions)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.responses import VmDisk
 from dbc_iac.api.secret import SecretText
-from dbc_iac.json import Json
+from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.route import Route
@@ -183,8 +183,8 @@ class VmModified(AcknowledgedGoal, frozen=True, kw_only=True):
     def action_text(self) -> str:
         parts = []
         for path, value in self.change.items():
-            text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else value
-            parts.append(f"{path} to {'none' if text is None else text}")
+            text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else value_text(value, "none")
+            parts.append(f"{path} to {text}")
         return f"setting {', '.join(parts)}"
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
