@@ -40,7 +40,7 @@ types: .venv/ready
 imports: .venv/ready
 	$(BIN)/lint-imports --no-cache
 pytest: .venv/ready
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --durations=10 --durations-min=1
 conformance: .venv/ready   ## replay recordings of real nodes, then mutations: RECORDINGS=directory or files
 	@$(BIN)/python -m tests.conformance $(RECORDINGS)
 schemas: .venv/ready       ## regenerate specs/ and docs/
