@@ -269,9 +269,13 @@ class Plan(Struct, frozen=True, dict=True, rename="camel", forbid_unknown_fields
 
     @cached_property
     def digest(self) -> str:
-        """BLAKE2b-256 over the canonical form (without the digest itself and the diagnostics), hex."""
+        """BLAKE2b-256 over the canonical form, hex. Without the digest itself; of the diagnostics only code and
+        address of each error, as `errors`: a plan without errors has none."""
         found = hashlib.blake2b(digest_size=32)
-        for text in _canonical_object((key, value) for key, value in self._members() if key != "diagnostics"):
+        members = [(key, value) for key, value in self._members() if key != "diagnostics"]
+        if self.errors:
+            members.append(("errors", [[error.code, error.address] for error in self.errors]))
+        for text in _canonical_object(members):
             found.update(text.encode())
         return found.hexdigest()
 

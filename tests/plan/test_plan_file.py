@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +209,27 @@ def test_a_plan_file_that_names_an_unknown_identity_is_refused(made: tuple[Emula
     )
     result = emulated.run("apply", str(bad), "--json")
     assert (result.code, result.codes) == (5, ["plan-stale"])
+
+
+@pytest.mark.parametrize("alter", [lambda errors: [], lambda errors: [{**errors[0], "severity": "note"}]])
+def test_a_refused_plan_without_its_errors_is_refused(
+    alter: Callable[[list[Any]], list[Any]], made: tuple[Emulated, Path], tmp_path: Path
+) -> None:
+    """The project has no manifests any more: its steps delete everything."""
+    emulated, _ = made
+    manifests, bad = emulated.project.directory / "manifests", tmp_path / "bad.plan"
+    before, vms = {file: file.read_text() for file in manifests.iterdir()}, emulated.vms
+    try:
+        for file in before:
+            file.write_text("")
+        assert emulated.run("plan", "-o", str(bad)).code == 5
+    finally:
+        for file, text in before.items():
+            file.write_text(text)
+    plan = json.loads(bad.read_text())
+    errors = [d for d in plan["diagnostics"] if d["severity"] == "error"]
+    assert [error["code"] for error in errors] == ["empty-manifests"]
+    assert read_plan(plan).steps
+    bad.write_text(json.dumps({**plan, "diagnostics": alter(errors)}))
+    result = emulated.run("apply", "--yes", str(bad), "--json")
+    assert (result.code, result.codes, emulated.vms) == (3, ["plan-altered"], vms)

@@ -29,7 +29,7 @@ def plan_schema() -> dict[str, Json]:
     properties["digest"] = {
         "type": "string",
         "pattern": "^[0-9a-f]{64}$",
-        "description": "of all but diagnostics",
+        "description": "of all but diagnostics, of which it covers code and address of each error",
     }
     root["required"].append("digest")
     return {"$schema": DRAFT, "title": "Plan", **root, "$defs": made.definitions}
