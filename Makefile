@@ -2,16 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 3
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Modules are compiled once, not by each process that a test starts.
 unexport PYTHONDONTWRITEBYTECODE
 EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
+# uv takes a minute less than pip, which does the same where there is no uv.
+WANTED := -c tests/constraints.txt -e '.[$(EXTRAS)]'
 
 .PHONY: demo fleet-demo announce test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt -e '.[$(EXTRAS)]'
+	{ $(PIP) uv && VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --compile-bytecode $(WANTED); } || $(PIP) $(WANTED)
 	touch $@
 
 .demo-venv/ready: pyproject.toml tests/constraints.txt

@@ -58,3 +58,7 @@ def __getattr__(name: str) -> Any:
     if name not in _ORIGINS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_ORIGINS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -18,6 +18,8 @@ from dbc_iac.apply.waiting import Stop
 class Hook(Struct, frozen=True):
     """A command and its working directory. `timeout` in seconds; `force`: power off even if it fails."""
 
+    __repr__ = object.__repr__  # environment variables hold secrets
+
     command: tuple[str, ...]
     timeout: float
     force: bool

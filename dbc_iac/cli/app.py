@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class App(Struct):
     """The global options of one invocation."""
 
+    __repr__ = object.__repr__  # texts of files
+
     runtime: CommandRuntime
     directory: Path = field(default_factory=Path)
     environment: str = ""

@@ -120,6 +120,8 @@ class SecretResolver(Struct, eq=False):
     `places`: fields and source ranges of the references of the project file, for diagnostics.
     """
 
+    __repr__ = object.__repr__  # environment variables hold secrets
+
     environ: Mapping[str, str]
     base: Path
     exec_seconds: float = EXEC_SECONDS

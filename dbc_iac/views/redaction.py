@@ -24,6 +24,8 @@ HIDDEN = "***"
 class Redaction(Struct, frozen=True):
     """Removes secrets from values. `secrets`: those read so far."""
 
+    __repr__ = object.__repr__  # its function has the secrets
+
     secrets: Callable[[], Iterable[SecretText]] = tuple
 
     def also(self, *secrets: SecretText) -> Redaction:

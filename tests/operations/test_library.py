@@ -52,7 +52,35 @@ def loaded(runtime: Runtime) -> Project:
     return Project.load("infra", runtime=runtime)
 
 
+def reached(value: object, seen: dict[int, object]) -> None:
+    """Collect the structs that a value consists of."""
+    if id(value) in seen:
+        return
+    seen[id(value)] = value
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = [*value]
+    else:
+        inner = [getattr(value, name) for name in getattr(value, "__struct_fields__", ())]
+        inner += getattr(value, "__dict__", {}).values() if type(value).__module__.startswith("dbc_iac.") else ()
+    for one in inner:
+        reached(one, seen)
+
+
+def test_no_part_of_a_project_shows_a_secret_when_it_is_printed(loaded: Project) -> None:
+    """Debuggers, test runners and error reports print the values of variables."""
+    assert loaded.apply(loaded.plan()).exit_code == 0
+    seen: dict[int, object] = {}
+    reached(loaded, seen)
+    parts = [one for one in seen.values() if type(one).__module__.startswith("dbc_iac.")]
+    assert len({type(one) for one in parts}) > 20
+    shown = {type(one).__name__ for one in parts for secret in loaded.runtime.environ.values() if secret in repr(one)}
+    assert shown == set()
+
+
 def test_every_public_name_can_be_imported() -> None:
+    assert {*dbc_iac.__all__} <= {*dir(dbc_iac)}
     assert {name for name in dbc_iac.__all__ if getattr(dbc_iac, name, None) is None} == set()
     with pytest.raises(AttributeError, match="nothing"):
         dbc_iac.nothing  # noqa: B018

@@ -48,6 +48,8 @@ class Writes(StrEnum):
 class _Opened(Struct, frozen=True):
     """The state's header and key, as last read or written. `header` None: it is not encrypted."""
 
+    __repr__ = object.__repr__  # the key
+
     header: Header | None
     key: bytes
 

@@ -64,6 +64,8 @@ class KeyReader(Protocol):
 class Passphrase(Struct):
     """Argon2id, with a salt for each document key. Derived keys are remembered, since deriving is slow by design."""
 
+    __repr__ = object.__repr__  # derived keys
+
     text: SecretText
     kind: ClassVar[str] = "passphrase"
     name: ClassVar[str] = ""
