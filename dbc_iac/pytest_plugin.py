@@ -1,4 +1,4 @@
-"""A pytest plugin for tests with the emulator. Without pytest-asyncio, the plugin of looptime fails in every fixture."""
+"""A pytest plugin for tests with the emulator: without pytest-asyncio, the plugin of looptime fails in each fixture."""
 
 from __future__ import annotations
 
