@@ -96,6 +96,11 @@ class NetworkAbsent(Goal, frozen=True, kw_only=True):
         return await networks.delete_network(await context.connect(self.route), self.id)
 
 
+def _range(resource: Resource[Any], inventory: Inventory) -> ipaddress.IPv4Network | None:
+    """The range of a LAN. Two ranges overlap only if one contains the other."""
+    return None if resource.spec.cidr is None else ipaddress.IPv4Network(resource.spec.cidr)
+
+
 @register
 class Network(Kind[NetworkSpec], Importable):
     name = "Network"
@@ -152,13 +157,15 @@ class Network(Kind[NetworkSpec], Importable):
                 remedy="Use a part of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.",
                 severity=Severity.WARNING,
             )
-        for other in inventory.of(self.name):
-            cidr = getattr(other.spec, "cidr", None)
-            if other.address < resource.address and cidr and own.overlaps(ipaddress.IPv4Network(cidr)):
+        for prefix in range(own.prefixlen + 1):
+            around = own.supernet(new_prefix=prefix)
+            for other in inventory.having(self.name, _range, around):
+                if around == own and other.address >= resource.address:
+                    break
                 yield resource.problem(
                     "overlapping-range",
                     "cidr",
-                    f"{own} overlaps {other.address} ({cidr})",
+                    f"{own} overlaps {other.address} ({around})",
                     detail="The node accepts overlapping LANs.",
                     remedy="Use different ranges if a VM or router has to reach both.",
                     severity=Severity.WARNING,

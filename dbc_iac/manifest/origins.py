@@ -73,6 +73,8 @@ class Origins(Struct):
 
     def report_at_templates(self, found: Diagnostics, count: int) -> None:
         """Report a problem that all of several instances have at their template: no single value is the cause."""
+        if not self._of_each:
+            return
         templates = Counter(replace(original, address=None) for original in self._of_each.values())
         general = {original for original, number in templates.items() if number == count > 1}
         found.replace_all(

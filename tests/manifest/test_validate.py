@@ -206,6 +206,28 @@ def test_a_dependency_cycle_is_reported_with_its_source_ranges(tmp_path: Path) -
     assert "VirtualMachine/b needs VirtualMachine/a" in result.err or "VirtualMachine/a needs" in result.err
 
 
+def test_a_long_dependency_cycle_is_shown_in_part(tmp_path: Path) -> None:
+    ring = [vm(f"v{n}", dependsOn=[f"VirtualMachine/v{(n + 1) % 40}"]) for n in range(40)]
+    [problem] = json.loads(project(tmp_path, *ring).run("validate", "--json").err)["diagnostics"]
+    assert len(problem["related"]) == 10
+    assert (problem["detail"].count(" -> "), problem["detail"].count("...")) == (12, 1)
+
+
+def test_each_pair_of_overlapping_lans_is_reported_once(tmp_path: Path) -> None:
+    ranges = {"a": "10.0.0.0/16", "b": "10.0.4.0/24", "c": "10.0.4.0/24", "d": "10.1.0.0/24", "e": "10.0.0.0/15"}
+    lans = (document("Network", name, {"via": "gpu-a", "cidr": cidr}) for name, cidr in ranges.items())
+    made = json.loads(project(tmp_path, vm(), *lans).run("validate", "--json").err)["diagnostics"]
+    assert sorted(one["summary"] for one in made if one["code"] == "overlapping-range") == [
+        "10.0.0.0/16 overlaps Network/e (10.0.0.0/15)",
+        "10.0.4.0/24 overlaps Network/a (10.0.0.0/16)",
+        "10.0.4.0/24 overlaps Network/a (10.0.0.0/16)",
+        "10.0.4.0/24 overlaps Network/b (10.0.4.0/24)",
+        "10.0.4.0/24 overlaps Network/e (10.0.0.0/15)",
+        "10.0.4.0/24 overlaps Network/e (10.0.0.0/15)",
+        "10.1.0.0/24 overlaps Network/e (10.0.0.0/15)",
+    ]
+
+
 def test_for_each_and_variables_are_expanded(tmp_path: Path) -> None:
     spec = {
         "node": "gpu-a", "image": "u.qcow2", "gpus": "{{ var.count }}", "cpus": "{{ each.value }}", "memory": "8Gi",

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from msgspec.structs import replace
 
@@ -19,6 +19,8 @@ from dbc_iac.kinds.framework.spec import Spec
 
 MAX_SUGGESTIONS = 50
 """References to nothing for which a similar name is looked for: each is compared with all names."""
+MAX_RELATED = 10
+"""References of a cycle that are shown."""
 
 
 def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
@@ -163,7 +165,7 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
         ring: list[str] = list(reversed(error.args[1]))
         first = inventory.resources[ring[0]]
         related = []
-        for here, there in list(pairwise(ring))[1:]:  # the first is the place of the problem itself
+        for here, there in islice(pairwise(ring), 1, MAX_RELATED + 1):  # the first is the place of the problem itself
             resource = inventory.resources[here]
             path = next(p for p, a in references(resource) if a == there)
             if source := resource.where(path):
@@ -173,7 +175,9 @@ def _cycles(inventory: Inventory) -> Iterator[Diagnostic]:
                 "reference-cycle",
                 next(p for p, a in references(first) if a == ring[1]),
                 "dependency cycle",
-                detail=" -> ".join(ring),
+                detail=" -> ".join(
+                    ring if len(ring) <= MAX_RELATED + 2 else (*ring[: MAX_RELATED + 1], "...", ring[-1])
+                ),
                 remedy="Remove one of the references.",
             ),
             related=tuple(related),
