@@ -22,6 +22,7 @@ from dbc_iac.operations.rentals import ending_rentals
 from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere, new_stack
 from dbc_iac.plan import Action, Plan, check_inventory
+from dbc_iac.plan.check.references import check_fields
 from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
 from dbc_iac.plan.planner import marked, weighed
@@ -65,6 +66,13 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory) -> Diagnostics:
         found.extend(outputs_of_unknown_resources(project.outputs, inventory, loaded.where))
     if len(project.clients) > 1 and not found.error_count:
         found.extend(shared_wallets(loaded, inventory))
+    return found
+
+
+def check_to_destroy(inventory: Inventory) -> Diagnostics:
+    """The problems of manifests that also prevent a destroy, which needs the routes to the objects."""
+    found = check_fields(inventory)
+    merge_instances(found)
     return found
 
 

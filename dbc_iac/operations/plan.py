@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from dbc_iac.diagnostics import DiagnosticError
-from dbc_iac.operations.checks import check_manifests, check_plan, other_environment, shared_wallets
+from dbc_iac.operations.checks import check_plan, check_to_destroy, other_environment, shared_wallets
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.state import State
 
@@ -35,8 +35,7 @@ def plan_now(project: Project, options: PlanOptions) -> PlanToApply:
 
     Raises DiagnosticError.
     """
-    if not options.destroy:
-        check_manifests(project.loaded, project.inventory).raise_errors()
+    (check_to_destroy(project.inventory) if options.destroy else project.check()).raise_errors()
     state = project.state
     try:
         plan: Plan = project.work(partial(make_plan, options=options), state, offline=options.offline)

@@ -25,12 +25,16 @@ MAX_RELATED = 10
 
 def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
     """References of a resource, as (path in its spec, address), its `dependsOn` included."""
+    yield from _of_fields(resource)
+    for index, address in enumerate(resource.spec.depends_on):
+        yield f"dependsOn.{index}", address
+
+
+def _of_fields(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
     for field in kind_of(resource.kind).reference_fields:
         reference, name = field.reference, field.read(resource.spec)
         if reference is not None and name is not None and not (reference.unless and name.endswith(reference.unless)):
             yield field.path, f"{reference.kind}/{name}"
-    for index, address in enumerate(resource.spec.depends_on):
-        yield f"dependsOn.{index}", address
 
 
 def dependencies(resource: Resource[Spec], inventory: Inventory) -> tuple[str, ...]:
@@ -71,6 +75,16 @@ def check_inventory(
     for resource in inventory.resources.values():
         if resource.address not in passed_over:
             found.extend(kind_of(resource.kind).check(resource, inventory))
+    return found
+
+
+def check_fields(inventory: Inventory) -> Diagnostics:
+    """Fields that refer to nothing. Such a resource has no route, so that it cannot be destroyed either."""
+    found, names = Diagnostics(), _Names(inventory)
+    for resource in inventory.resources.values():
+        for path, address in _of_fields(resource):
+            if address not in inventory.resources:
+                found.add(_dangling(resource, path, address, names))
     return found
 
 
