@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from graphlib import TopologicalSorter
 
 from msgspec.structs import replace
 
@@ -20,19 +21,22 @@ from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_
 
 
 def order_nodes(changes: Mapping[str, Change], builders: dict[str, StepBuilder]) -> None:
-    """Add the order on each machine to the steps."""
+    """Add the order on each machine to the steps. Raises CycleError."""
     there: defaultdict[str, list[StepBuilder]] = defaultdict(list)
+    endings: defaultdict[str, list[str]] = defaultdict(list)
     for builder in builders.values():
-        there[changes[builder.address].target].append(builder)
-    endings = [b for b in builders.values() if any(g.ends_process for g in b.goals)]
+        target = changes[builder.address].target
+        there[target].append(builder)
+        if any(g.ends_process for g in builder.goals):
+            endings[target].append(builder.key)
     moved = [c for c in changes.values() if c.old_placement.parent]
     hosts = [[s for s in steps if isinstance(kind_of(changes[s.address].kind), Host)] for steps in there.values()]
     shared = [steps for steps in hosts if len({s.address for s in steps}) > 1]
     if not (endings or moved or shared):
         return
     order = _Order(builders)
-    for ending in endings:  # after all others on that machine, except those that depend on it
-        order.put_after(ending.key, {step.key for step in there[changes[ending.address].target]})
+    for target, keys in endings.items():
+        _order_endings(keys, there[target], order)
     _order_moves(moved, order)
     for steps in shared:
         _order_starts(changes, steps, order)
@@ -58,14 +62,37 @@ class _Order:
         """Let a step wait for the end of those steps that do not come after it."""
         self._add(key, self.not_after(key, steps), self.builders[key].behind)
 
-    def put_after(self, key: str, steps: set[str]) -> None:
-        """Let a step wait for the success of those steps that do not come after it."""
-        self._add(key, self.not_after(key, steps), self.builders[key].after)
+    def put_after(self, key: str, step: str) -> None:
+        """Let a step wait for the success of another, which must not come after it."""
+        self._add(key, {step}, self.builders[key].after)
+
+    def following(self, keys: Iterable[str]) -> Iterable[str]:
+        """Steps, and all that come after them, in order. Raises CycleError."""
+        first = dict.fromkeys(keys)
+        found = closure(first, self._waiting)
+        graph = {key: sorted(self.builders[key].first & found) for key in (*first, *sorted(found - first.keys()))}
+        return TopologicalSorter(graph).static_order()
 
     def _add(self, key: str, steps: set[str], waits: set[str]) -> None:
         waits |= steps
         for before in steps:
             self._waiting[before].append(key)
+
+
+def _order_endings(endings: Iterable[str], steps: Iterable[StepBuilder], order: _Order) -> None:
+    """Put steps that end the process of a machine after all its others, one after the other.
+
+    A step that comes after some of them precedes only the next one.
+    """
+    last, chain = frozenset(endings), list[str]()
+    place: dict[str, int] = {}  # by step: how many of the chain precede it, itself included
+    for key in order.following(endings):
+        if key in last:
+            chain.append(key)
+        place[key] = len(chain) if key in last else max(place.get(k, 0) for k in order.builders[key].first)
+    for step in steps:
+        if (number := place.get(step.key, 0)) < len(chain):
+            order.put_after(chain[number], step.key)
 
 
 def _order_moves(moved: Iterable[Change], order: _Order) -> None:

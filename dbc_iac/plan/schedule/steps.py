@@ -61,8 +61,8 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
             _order_users(change, uses, builders)
     for builder in builders.values():
         builder.after = {k for k in builder.after if k in builders and k != builder.key}
-    order_nodes(changes, builders)
     try:
+        order_nodes(changes, builders)
         keys = [*TopologicalSorter({k: sorted(b.first) for k, b in builders.items()}).static_order()]
     except CycleError as error:
         raise _no_order(error.args[1]) from None
