@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+from itertools import pairwise
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.plan.decide.moved_blocks import renamed
+from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, renamed
 from dbc_iac.state import Binding, State
 
 COUNT = 300
@@ -31,3 +32,23 @@ def test_a_list_of_names_longer_than_the_stack_is_shifted_by_one() -> None:
         sys.setrecursionlimit(limit)
     assert {a: b.id for a, b in after.bindings.items()} == {address(n + 1): f"id{n}" for n in range(COUNT)}
     assert sorted(done) == sorted(moves)
+
+
+class Counted(str):
+    """An address that counts how often it is looked up."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        Counted.looked_up += 1
+        return super().__hash__()
+
+
+def test_each_link_of_a_long_chain_is_followed_once() -> None:
+    names = [Counted(address(n)) for n in range(COUNT + 1)]
+    moves, last = [*pairwise(names)], {names[-1]}
+    state = State(lineage="lab", project="lab", uid="uid", stack="main")
+    Counted.looked_up = 0
+    assert [*check_lists(moves, (), lambda path: None), *blocked(state, moves, last, lambda path: None)] == []
+    assert renamed(state, moves, last) == (state, ())
+    assert Counted.looked_up < 50 * COUNT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import dropwhile
 from typing import Any
 
 from dbc_iac.address import Address
@@ -27,10 +27,11 @@ def renamed(
     in any order. Where `check_lists` or `blocked` finds a problem, nothing is moved.
     """
     links, done = dict(moves), list[tuple[str, str]]()
+    destinations = _destinations(links, documents)
     for first in [a for a in links if a in state.bindings and a not in documents]:
-        waiting = [(first, _destination(first, links, documents))]
+        waiting = [(first, destinations[first])]
         while (place := waiting[-1][1]) in state.bindings and place != waiting[-1][0]:
-            onward = _destination(place, links, documents)
+            onward = destinations.get(place, place)
             if onward not in documents or onward == place:
                 break
             waiting.append((place, onward))
@@ -46,8 +47,9 @@ def blocked(
 ) -> Iterator[Diagnostic]:
     """Entries of `moved` whose new address has another object already. `state`: after the renames."""
     links = dict(moves)
+    destinations = _destinations(links, documents)
     for index, address in enumerate(links):
-        now = _destination(address, links, documents)
+        now = destinations[address]
         if address in state.bindings and address not in documents and now in documents and now in state.bindings:
             at, bound = where(("spec", "moved", index)), state.bindings[now].id
             remedy = f"Use another address, or remove this one with `dbc-iac state rm {now}`."
@@ -55,10 +57,20 @@ def blocked(
             yield _wrong("cannot-move", f"cannot move {address} to {now}", remedy, at, detail, ExitCode.REFUSED)
 
 
-def _destination(address: str, links: Mapping[str, str], documents: Collection[str]) -> str:
-    """The next address on a chain that is in the manifests, else its end. On a cycle: the address itself."""
-    later = [*islice(_chain(address, links), 1, len(links) + 1)]
-    return address if not later or address in later else next((a for a in later if a in documents), later[-1])
+def _destinations(links: Mapping[str, str], documents: Collection[str]) -> dict[str, str]:
+    """For each link, the next address on its chain that is in the manifests, else its end. On a cycle: itself."""
+    found: dict[str, str] = {}
+    for first in links:
+        address, path = first, dict[str, None]()
+        while address in links and address not in found and address not in path:
+            path[address] = None
+            address = links[address]
+        if address in path:
+            found |= {a: a for a in dropwhile(address.__ne__, path)}
+        for before in reversed(path):
+            now = links[before]
+            found.setdefault(before, now if now in documents else found.get(now, now))
+    return found
 
 
 def check_lists(moves: Sequence[tuple[str, str]], removed: Sequence[str], where: Locator) -> Iterator[Diagnostic]:
@@ -86,22 +98,25 @@ def _conflicting(moves: Sequence[tuple[str, str]], where: Locator) -> Iterator[D
     Without them only chains are left: each address has at most one predecessor and one successor.
     """
     after, before = dict[str, str](), dict[str, str]()
+    starts, ends = dict[str, str](), dict[str, str]()  # of each chain, by its end and by its start
     for index, (source, destination) in enumerate(moves):
         at = where(("spec", "moved", index))
         if source == destination:
             continue
+        start, end = starts.get(source, source), ends.get(destination, destination)
         if source in after:
             summary = f"moved.{index}: {source} moves to {after[source]} already"
             yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
         elif destination in before:
             summary = f"moved.{index}: {before[destination]} moves to {destination} already"
             yield _wrong("cannot-move", summary, "Remove one of the two entries.", at)
-        elif destination in (chain := [*_chain(source, before)]):
-            ring = " -> ".join([*reversed(chain[: chain.index(destination) + 1]), destination])
+        elif start == destination:
+            ring = " -> ".join([*_chain(destination, after), destination])
             remedy = "Remove one entry. Use `dbc-iac state mv` with a third name to exchange two names."
             yield _wrong("cannot-move", f"moved.{index}: {source} cannot move back to {destination}", remedy, at, ring)
         else:
             after[source], before[destination] = destination, source
+            starts[end], ends[start] = start, end
 
 
 def _chain(address: str, links: Mapping[str, str]) -> Iterator[str]:
