@@ -28,6 +28,8 @@ _SCALARS = {str: "text", Id: "an id", int: "an integer", Fraction: "a size", Sec
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,6}))?([KMGTP])")
 _UNITS = {"K": (1, 1024**2), "M": (1, 1024), "G": (1, 1), "T": (1024, 1), "P": (1024**2, 1)}
 """Numerator and denominator of a unit in GiB."""
+_MAX_GIB = 1024**3
+"""1 EiB: a larger size is an odd value."""
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _SEGMENT = re.compile(SEGMENT)
 
@@ -83,13 +85,14 @@ def _scalar(kind: Any, value: object, what: str, default: object = NODEFAULT) ->
 
 
 def parse_size(value: str) -> Fraction | None:
-    """GiB from text such as `7.81G`, `812.5M`, `1T`; exact up to the precision that the node prints."""
+    """GiB from text such as `7.81G`, `812.5M`, `1T`, up to 1 EiB; exact up to the precision that the node prints."""
     match = _SIZE.fullmatch(value)
     if not match:
         return None
     decimals = match[2] or ""
     times, parts = _UNITS[match[3]]
-    return Fraction(int(match[1] + decimals) * times, 10 ** len(decimals) * parts)
+    size = Fraction(int(match[1] + decimals) * times, 10 ** len(decimals) * parts)
+    return size if size <= _MAX_GIB else None
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule, replaced
 from dbc_iac.kinds.framework.spec import Reference, Spec
-from dbc_iac.kinds.framework.types import GiB, HostDir, gib_text, parse_gib
+from dbc_iac.kinds.framework.types import GiB, HostDir, gib_text, observed_gib, parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged, unread
 from dbc_iac.kinds.job_log import failed_job, job_errors
 from dbc_iac.kinds.node import node_route
@@ -203,7 +204,7 @@ class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
 
     def capacity(self, fields: Mapping[str, Json]) -> Capacity:
         folder, size = fields.get("hostDir"), fields.get("size")
-        return Capacity(space={str(folder): parse_gib(size)}) if folder and size else Capacity()
+        return Capacity(space={str(folder): math.ceil(observed_gib(str(size)))}) if folder and size else Capacity()
 
     def preflight(
         self, resource: Resource[DiskSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine

@@ -78,13 +78,16 @@ SERVER: dict[str, Any] = {
         ("192K", Fraction(192, 1024 * 1024)),
         ("1P", Fraction(1024 * 1024)),
         ("1500G", Fraction(1500)),
+        ("1024P", Fraction(1024**3)),
     ],
 )
 def test_sizes_are_exact(text: str, gib: Fraction) -> None:
     assert responses.parse_size(text) == gib
 
 
-@pytest.mark.parametrize("text", ["", "8", "G", "8 G", "8GB", "-1G", "1e3G", "1.G", "nan%", "8g", "1" * 30 + "G"])
+@pytest.mark.parametrize(
+    "text", ["", "8", "G", "8 G", "8GB", "-1G", "1e3G", "1.G", "nan%", "8g", "1" * 30 + "G", "1025P", "9" * 20 + "P"]
+)
 def test_what_is_no_size_is_no_size(text: str) -> None:
     assert responses.parse_size(text) is None
 

@@ -18,6 +18,7 @@ PASSWORD = "canary-of-a-login"
 VALUES: list[Any] = [
     None, True, -1, 2**64, 1.5, float("inf"), "", "\0", "\x1b]0;title\x07\x1b[2J", "\u202eabc", "\n\nerror: x", "a" * 5000,
     "9" * 5000, "{{ 7 * 7 }}", "../../etc/passwd", 'a"b', "a/b", "-oProxyCommand=x", "\ud800", [], {}, [{}], [[]], {"": ""},
+    "7.81G", "512M", "1K", "99999999999999999999P",
 ]  # fmt: skip
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029]")
 COMMANDS = [

@@ -8,6 +8,7 @@ can be sent: the patterns of the API are in `api/patterns.py`.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from dbc_iac.api import patterns
 from dbc_iac.manifest.validators import Form, Whole, wrong
 
 _GIB = re.compile(r"([0-9]{1,15})(Gi|Ti)")
+_FRACTION_GIB = re.compile(r"([0-9]{1,15}\.[0-9]{2})Gi")
 MAX_GIB = 1024 * 1024
 _FORWARD = re.compile(r"(tcp|udp),([0-9]{1,5})(?:-([0-9]{1,5}))?(?::([0-9]{1,5})(?:-([0-9]{1,5}))?)?")
 _RANGES = "Write them like this: tcp,8000-8009:9000-9009."
@@ -42,8 +44,16 @@ def _size(value: Any) -> int:
 
 
 def gib_text(gib: int | Fraction) -> str:
-    """A size in GiB as a manifest writes it. A fraction is kept, so that it differs from every manifest."""
-    return f"{gib}Gi" if gib.denominator == 1 else f"{float(gib):.2f}Gi"
+    """A size in GiB as a manifest writes it. A fraction is kept, so that it differs from every manifest; it is rounded
+    up to two decimals."""
+    return f"{gib}Gi" if gib.denominator == 1 else f"{math.ceil(gib * 100) / 100:.2f}Gi"
+
+
+def observed_gib(text: str) -> Fraction:
+    """A size in GiB as `gib_text` writes it: of a manifest or of a node. Raises ValueError for anything else."""
+    if match := _FRACTION_GIB.fullmatch(text):
+        return Fraction(match[1])
+    return Fraction(parse_gib(text))
 
 
 def _text(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from dbc_iac.kinds.framework.kind import Kind, register
 from dbc_iac.kinds.framework.ownership_marker import Marker, read_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
-from dbc_iac.kinds.framework.types import forward_ranges, parse_gib
+from dbc_iac.kinds.framework.types import forward_ranges, observed_gib, parse_gib
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Unmanaged
 from dbc_iac.kinds.images.files import (
     BASE,
@@ -153,7 +154,8 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
             ports.update((protocol, port) for port in host)
         gpus, cpus = (value if isinstance(value := fields.get(path), int) else 0 for path in ("gpus", "cpus"))
         memory, disk = (
-            parse_gib(size) if isinstance(size := fields.get(path), str) else 0 for path in ("memory", "dataDisk.size")
+            math.ceil(observed_gib(size)) if isinstance(size := fields.get(path), str) else 0
+            for path in ("memory", "dataDisk.size")
         )
         return Capacity(
             gpus=gpus,

@@ -19,7 +19,7 @@ from dbc_iac.kinds import Kind, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from dbc_iac.kinds.framework.spec import Spec, SpecField, rules_under
-from dbc_iac.kinds.framework.types import parse_gib
+from dbc_iac.kinds.framework.types import observed_gib
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import FieldChange
@@ -199,16 +199,18 @@ def _will_run(sides: _Sides) -> bool:
 
 
 def _shrinks(sides: _Sides, path: str, have: Json, want: Json) -> Diagnostic | None:
-    if not isinstance(have, str) or not isinstance(want, str) or "." in have:
+    if not isinstance(have, str) or not isinstance(want, str):
         return None
-    if have == "0Gi" or parse_gib(have) <= parse_gib(want):
+    size = observed_gib(have)
+    if size <= observed_gib(want):
         return None
+    keep = f"Set {path}: {have}" if size.denominator == 1 else f"Add {path} to lifecycle.ignoreChanges"
     return sides.resource.problem(
         "cannot-shrink",
         path,
         f"cannot shrink {path if '.' in path else sides.resource.address} from {have} to {want}",
         detail="Disks can only grow.",
-        remedy=f"Set {path}: {have}, or use --replace {sides.resource.address} (its data is lost).",
+        remedy=f"{keep}, or use --replace {sides.resource.address} (its data is lost).",
         exit_code=ExitCode.REFUSED,
     )
 
