@@ -81,6 +81,13 @@ class _Request(Struct, frozen=True):
     additional: Mapping[str, object]
     call_class: CallClass
     names_target: bool = True
+    for_read: bool = False
+    """Obtains the session for a read."""
+
+    @property
+    def skippable(self) -> bool:
+        """Whether the request is not sent while the client node answers no reads."""
+        return self.call_class is CallClass.READ or self.for_read
 
     @property
     def only_reads(self) -> bool:
@@ -140,8 +147,11 @@ class Channel(Struct, frozen=True):
             if not used or not isinstance(owner, MultisigCredentials) or not owner.collects:
                 return outcome
 
-    async def session(self) -> Outcome[SessionCredentials]:
-        """The session of this wallet at the target: the stored one, or a new one."""
+    async def session(self, *, for_read: bool = False) -> Outcome[SessionCredentials]:
+        """The session of this wallet at the target: the stored one, or a new one.
+
+        `for_read`: none is requested while the client node answers no reads.
+        """
         owner, store = self.credentials, self.connections.sessions
         if isinstance(owner, SessionCredentials):
             return Done(owner)
@@ -152,7 +162,8 @@ class Channel(Struct, frozen=True):
         async with store.lock(self.target, owner):
             if (kept := store.load(self.target, owner)) is not None:  # obtained by another call meanwhile
                 return Done(kept)
-            given = session_id_of(await self.signed(_SESSION, {}, CallClass.IDEMPOTENT), self.target)
+            request = _Request(_SESSION, {}, CallClass.IDEMPOTENT, for_read=for_read)
+            given = session_id_of(await self._freshly_signed(request, owner), self.target)
             if not isinstance(given, Done):
                 return given
             obtained = owner.session(given.value)
@@ -169,7 +180,7 @@ class Channel(Struct, frozen=True):
 
     async def _with_session(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
         for _ in range(2):
-            session = await self.session()
+            session = await self.session(for_read=request.call_class is CallClass.READ)
             if isinstance(session, Unknown):
                 return NotSent(f"no session could be obtained: {session.message}")  # the call itself was not made
             if not isinstance(session, Done):
@@ -222,7 +233,8 @@ class Channel(Struct, frozen=True):
                 async with (
                     shared.turn(target, node, request.path, request.call_class) if shared.turn else nullcontext()
                 ):
-                    reply = await node.post(request.path, body, request.call_class)
+                    read_of = target if request.skippable else None
+                    reply = await node.post(request.path, body, request.call_class, read_of=read_of)
             except NoTurn as error:
                 return NotSent(str(error))
         ended = clock()

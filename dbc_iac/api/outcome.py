@@ -37,8 +37,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-BROADCAST_PAUSE = 60.0
-"""Seconds that a client node is left alone after `broadcast request failed`: it probably crashes 30 s later."""
+CLIENT_PAUSE = 60.0
+"""Seconds that a client node is left alone after `broadcast request failed`, when it probably crashes 30 s later, and
+that it gets no reads when it has answered none."""
 
 
 class Done(Struct, Generic[T], frozen=True):
@@ -152,7 +153,7 @@ def _from_client_node(status: int, errcode: int, text: str, operation: str) -> O
     if (status, errcode) == (500, -1):
         return Unknown(text, "handled" if _HANDLED.search(text) else "maybe")
     if (status, errcode) == (400, -32701) and text in _NOT_FORWARDED:
-        pause = BROADCAST_PAUSE if text == "broadcast request failed" else None
+        pause = CLIENT_PAUSE if text == "broadcast request failed" else None
         return NotSent(text, pause, target_unknown=text == "create node request failed")
     if status in {400, 404} or (status, errcode) == (500, -32701):
         kind = kind_of(text, operation)

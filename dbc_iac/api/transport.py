@@ -1,7 +1,8 @@
-"""One client node over HTTP: sends one request and returns its reply. Decides, retries and logs nothing.
+"""One client node over HTTP: sends one request and returns its reply. It retries and logs nothing.
 
 Client nodes are fragile. Most can take one request at a time (`max_in_flight`). They close a connection after 30 s of
-silence, so connections are kept for 10 s. A request can hang, so each has a deadline longer than the node's 30 s.
+silence, so connections are kept for 10 s. A request can hang, so each has a deadline longer than the 30 s in which a
+client node answers for a target that does not: past it, the client node itself is silent.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from dbc_iac.api.http import (
     ExchangeError,
     HttpClient,
     Limits,
+    NoAnswerError,
     NotConnectedError,
     Reply,
     UnusableError,
     is_loopback,
 )
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.outcome import NotSent, Unknown
+from dbc_iac.api.outcome import CLIENT_PAUSE, NotSent, Unknown
 from dbc_iac.api.secret import SecretText
 
 if TYPE_CHECKING:
@@ -73,29 +75,51 @@ class ClientNode:
         self.max_in_flight = max_in_flight
         self.turn = asyncio.Semaphore(max_in_flight)
         """Limits requests in flight: hold it around `post`."""
-        self._paused_until = float("-inf")
+        self._paused_until = self._reads_paused_until = float("-inf")
+        self._unanswered: set[str] = set()
+        """Targets whose reads had no answer in time since the client node last answered."""
 
     def pause(self, seconds: float) -> None:
         """Send nothing for this long (event loop's clock)."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
-    async def post(self, path: str, body: bytes, call_class: CallClass) -> Reply | NotSent | Unknown:
-        """Send one request. `path` begins below `/api/v1`. The caller holds `turn`."""
-        left = self._paused_until - asyncio.get_running_loop().time()
-        if left > 0:
+    async def post(
+        self, path: str, body: bytes, call_class: CallClass, *, read_of: str | None = None
+    ) -> Reply | NotSent | Unknown:
+        """Send one request. `path` begins below `/api/v1`. The caller holds `turn`.
+
+        `read_of`: the target of a read (may be empty). When those of two targets have had no answer in time, reads are
+        paused for CLIENT_PAUSE seconds, or until the client node answers another call.
+        """
+        clock = asyncio.get_running_loop().time
+        if (left := self._paused_until - clock()) > 0:
             return NotSent(f"{self._label} is paused for {left:.0f} s", retry_after=left)
+        if read_of is not None and (left := self._reads_paused_until - clock()) > 0:
+            return NotSent(f"{self._label} does not answer and is paused for {left:.0f} s", retry_after=left)
         # A kept connection may be dying just now, and then nobody knows whether the request was read: a call whose
         # repeat does it twice gets a connection of its own.
         client = self._single if call_class is CallClass.BLIND else self._shared
         try:
-            return await client.request("POST", f"{self.url}/api/v1{path}", body, headers=_JSON)
+            reply = await client.request("POST", f"{self.url}/api/v1{path}", body, headers=_JSON)
         except NotConnectedError as error:
             return NotSent(f"{self._label} {error}")
         except ExchangeError as error:
+            if isinstance(error, UnusableError):
+                self._answered()
+            elif isinstance(error, NoAnswerError) and read_of is not None:
+                self._unanswered.add(read_of)
+                if len(self._unanswered) > 1:  # one alone may be the fault of its target
+                    self._reads_paused_until = clock() + CLIENT_PAUSE
             # Of any other status than 200 it may be the answer of a gateway, while the node still works.
             handled = isinstance(error, UnusableError) and error.status == 200
             broke = isinstance(error, BrokenError)
             return Unknown(f"{self._label} {error}", "handled" if handled else "maybe", broke=broke)
+        self._answered()
+        return reply
+
+    def _answered(self) -> None:
+        self._unanswered.clear()
+        self._reads_paused_until = float("-inf")
 
     async def aclose(self) -> None:
         await self._shared.aclose()

@@ -23,6 +23,7 @@ from dbc_iac.api.channel import Channel, bad_session_id
 from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.transport import MAX_BYTES
 from dbc_iac.api.wire_types import UnsafeWireValue
 from tests.api.support import TARGET, Script, channel, connections, key, nonce, ok, run, session_id
 
@@ -193,6 +194,154 @@ def test_the_shortest_rest_of_all_client_nodes_is_reported() -> None:
     run(work())
 
 
+# Silent client nodes
+
+
+OTHERS = [f"{n:064x}" for n in range(20)]
+
+
+async def hang(request: httpx.Request) -> httpx.Response:
+    await asyncio.sleep(1000)
+    return OK
+
+
+async def silent_client(*answers: Any, credentials: Any = SESSION) -> tuple[Script, list[Channel]]:
+    """A client node that had no answer for reads of two targets and gives `answers` next, and channels through it."""
+    script = Script(hang, hang, *answers)
+    shared = connections(script.node("a"))
+    first, second = (Channel(shared, target, SESSION, ["a"]) for target in OTHERS[:2])
+    assert isinstance(await first.act("/tasks", {}, CallClass.READ), Unknown)
+    assert isinstance(await second.act("/tasks", {}, CallClass.READ), Unknown)
+    return script, [Channel(shared, target, credentials, ["a"]) for target in OTHERS]
+
+
+@pytest.mark.parametrize("places", [1, 4])
+def test_all_reads_through_a_silent_client_node_end_within_two_deadlines(places: int) -> None:
+    script = Script(hang)
+
+    async def work() -> float:
+        shared = connections(script.node("a", max_in_flight=places))
+        ways = [Channel(shared, target, RENTER, ["a"]) for target in OTHERS]
+        outcomes = await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for way in ways for _ in range(5)))
+        assert not [one for one in outcomes if not isinstance(one, NotSent)]
+        assert outcomes[-1] == NotSent(
+            "client node a (http://127.0.0.1:5050) does not answer and is paused for 60 s", retry_after=60
+        )
+        return asyncio.get_running_loop().time()
+
+    assert run(work()) <= 81
+    assert len(script.requests) == max(2, places)
+
+
+def test_a_silent_target_does_not_stop_reads_of_others() -> None:
+    async def one_hangs(request: httpx.Request) -> httpx.Response:
+        return await hang(request) if json.loads(request.content)["peer_nodes_list"] == [TARGET] else OK
+
+    async def work() -> None:
+        shared = connections(Script(one_hangs).node("a"))
+        silent, other = (Channel(shared, target, SESSION, ["a"]) for target in (TARGET, OTHERS[0]))
+        for _ in range(3):
+            assert isinstance(await silent.act("/tasks", {}, CallClass.READ), Unknown)
+        for _ in range(3):
+            assert await other.act("/tasks", {}, CallClass.READ) == Done("ok")
+            assert isinstance(await silent.act("/tasks", {}, CallClass.READ), Unknown)
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    "answer", [OK, TIMEOUT, httpx.Response(200, content=bytes(MAX_BYTES + 1))], ids=["done", "timeout", "too-long"]
+)
+def test_two_silent_targets_with_an_answer_in_between_do_not_stop_reads(answer: httpx.Response) -> None:
+    async def work() -> None:
+        shared = connections(Script(hang, answer, hang, OK).node("a"))
+        ways = [Channel(shared, target, SESSION, ["a"]) for target in OTHERS[:4]]
+        outcomes = [await way.act("/tasks", {}, CallClass.READ) for way in ways]
+        assert outcomes[3] == Done("ok")
+
+    run(work())
+
+
+def test_broken_connections_do_not_stop_reads() -> None:
+    async def work() -> None:
+        shared = connections(Script(*[httpx.ReadError("reset")] * 4, OK).node("a"))
+        ways = [Channel(shared, target, SESSION, ["a"]) for target in OTHERS[:3]]
+        outcomes = [await way.act("/tasks", {}, CallClass.READ) for way in ways]
+        assert [type(one) for one in outcomes] == [Unknown, Unknown, Done]
+
+    run(work())
+
+
+def test_servers_of_one_silent_manager_are_one_silent_target() -> None:
+    async def work() -> None:
+        shared = connections(Script(hang, hang, OK).node("a"))
+        for target in OTHERS[:2]:
+            server = Channel(shared, target, SESSION, ["a"], lane=TARGET)
+            assert isinstance(await server.act("/power", {}, CallClass.READ), Unknown)
+        assert await Channel(shared, OTHERS[2], SESSION, ["a"]).act("/tasks", {}, CallClass.READ) == Done("ok")
+
+    run(work())
+
+
+def test_reads_go_to_the_next_client_node_while_the_first_is_silent() -> None:
+    async def work() -> None:
+        first, second = Script(hang), Script(OK)
+        shared = connections(first.node("a"), second.node("b"))
+        ways = [Channel(shared, target, SESSION, ["a", "b"]) for target in OTHERS]
+        outcomes = [await way.act("/tasks", {}, CallClass.READ) for way in ways]
+        assert [type(one) for one in outcomes] == [Unknown, Unknown] + [Done] * 18
+        assert (len(first.requests), len(second.requests)) == (2, 18)
+
+    run(work())
+
+
+@pytest.mark.parametrize("call_class", [CallClass.IDEMPOTENT, CallClass.KEYED, CallClass.BLIND])
+def test_a_change_and_its_session_are_sent_to_a_silent_client_node(call_class: CallClass) -> None:
+    async def work() -> None:
+        script, ways = await silent_client(OBTAINED, OK, credentials=RENTER)
+        assert isinstance(await ways[2].act("/tasks", {}, CallClass.READ), NotSent)
+        assert len(script.requests) == 2
+        assert await ways[2].act("/tasks/start", {}, call_class) == Done("ok")
+        assert script.paths[2:] == ["/mining_nodes/session_id", "/tasks/start"]
+
+    run(work())
+
+
+def test_changes_without_an_answer_stop_no_reads() -> None:
+    async def work() -> None:
+        shared = connections(Script(hang, hang, OK).node("a"))
+        ways = [Channel(shared, target, SESSION, ["a"]) for target in OTHERS]
+        for way in ways[:2]:
+            assert isinstance(await way.act("/tasks/start", {}, CallClass.KEYED), Unknown)
+        assert await ways[2].act("/tasks", {}, CallClass.READ) == Done("ok")
+
+    run(work())
+
+
+def test_an_answer_to_a_change_ends_the_pause_of_reads() -> None:
+    async def work() -> None:
+        _, ways = await silent_client(ok("task is running", 1), OK)
+        assert isinstance(await ways[2].act("/tasks", {}, CallClass.READ), NotSent)
+        assert isinstance(await ways[2].act("/tasks/start", {}, CallClass.KEYED), Refused)
+        assert await ways[2].act("/tasks", {}, CallClass.READ) == Done("ok")
+
+    run(work())
+
+
+def test_one_read_without_an_answer_after_the_pause_starts_another() -> None:
+    async def work() -> None:
+        script, ways = await silent_client(hang, OK)
+        await asyncio.sleep(60.1)
+        assert isinstance(await ways[0].act("/tasks", {}, CallClass.READ), Unknown)
+        assert isinstance(await ways[2].act("/tasks", {}, CallClass.READ), NotSent)
+        assert len(script.requests) == 3
+        await asyncio.sleep(60.1)
+        assert await ways[2].act("/tasks", {}, CallClass.READ) == Done("ok")
+        assert await ways[3].act("/tasks", {}, CallClass.READ) == Done("ok")
+
+    run(work())
+
+
 # Lanes
 
 
@@ -266,10 +415,6 @@ def test_waiting_for_a_turn_does_not_count_against_the_deadline() -> None:
 
 
 def test_a_cancelled_call_gives_its_places_back() -> None:
-    async def hang(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(1000)
-        return OK
-
     async def work() -> None:
         way = channel(Script(hang, OK), credentials=SESSION)
         stuck = asyncio.create_task(way.act("/tasks", {}, CallClass.READ))
