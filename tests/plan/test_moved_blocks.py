@@ -52,3 +52,29 @@ def test_each_link_of_a_long_chain_is_followed_once() -> None:
     assert [*check_lists(moves, (), lambda path: None), *blocked(state, moves, last, lambda path: None)] == []
     assert renamed(state, moves, last) == (state, ())
     assert Counted.looked_up < 50 * COUNT
+
+
+def test_what_refers_to_shifted_names_follows_its_object() -> None:
+    vms = [Binding(address=address(n), kind="VirtualMachine", id=f"id{n}", generation=n + 1) for n in range(2)]
+    disks = [
+        Binding(
+            address=f"Disk/d{n}",
+            kind="Disk",
+            id=f"disk{n}",
+            generation=1,
+            parent=address(n),
+            dependencies=(address(n),),
+            applied={"vm": f"trainer.a{n}"},
+        )
+        for n in range(2)
+    ]
+    bindings = {b.address: b for b in (*vms, *disks)}
+    generations = {b.address: b.generation for b in vms}
+    state = State(lineage="lab", project="lab", uid="uid", stack="main", bindings=bindings, generations=generations)
+    after, done = renamed(state, [(address(n), address(n + 1)) for n in range(2)], {address(1), address(2)})
+    assert done == ((address(1), address(2)), (address(0), address(1)))
+    assert after.generations == {address(0): 1, address(1): 2, address(2): 2}
+    for number, disk in enumerate(disks, 1):
+        now = after.bindings[disk.address]
+        assert (now.parent, now.dependencies) == (address(number), (address(number),))
+        assert now.applied == {"vm": f"trainer.a{number}"}

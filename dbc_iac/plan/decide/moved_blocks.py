@@ -28,18 +28,20 @@ def renamed(
     """
     links, done = dict(moves), list[tuple[str, str]]()
     destinations = _destinations(links, documents)
-    for first in [a for a in links if a in state.bindings and a not in documents]:
+    taken = set(state.bindings)
+    for first in [a for a in links if a in taken and a not in documents]:
         waiting = [(first, destinations[first])]
-        while (place := waiting[-1][1]) in state.bindings and place != waiting[-1][0]:
+        while (place := waiting[-1][1]) in taken and place != waiting[-1][0]:
             onward = destinations.get(place, place)
             if onward not in documents or onward == place:
                 break
             waiting.append((place, onward))
         for address, now in reversed(waiting):
-            if now not in state.bindings and not _malformed(now) and Address(now).kind == Address(address).kind:
-                state = move_binding(state, address, now)
+            if now not in taken and not _malformed(now) and Address(now).kind == Address(address).kind:
+                taken.remove(address)
+                taken.add(now)
                 done.append((address, now))
-    return state, tuple(done)
+    return _moved(state, done), tuple(done)
 
 
 def blocked(
@@ -174,13 +176,8 @@ def _wrong(
 
 
 def move_binding(state: State, source: str, destination: str) -> State:
-    """The state with one address renamed, and all that refers to it. Raises DiagnosticError.
-
-    Ids are derived from addresses: the object keeps its id, and the next one gets an id of the new address,
-    in a generation that neither has used.
-    """
-    binding = state.bindings.get(source)
-    if binding is None:
+    """The state with one address renamed, and all that refers to it. Raises DiagnosticError."""
+    if source not in state.bindings:
         close = difflib.get_close_matches(source, state.bindings, 1)
         remedy = f"Did you mean {close[0]}?" if close else "Run `dbc-iac state list` for the addresses."
         raise _problem(f"{source} is not in the state", remedy)
@@ -192,43 +189,60 @@ def move_binding(state: State, source: str, destination: str) -> State:
         raise _problem(f"{destination} is already in the state (id {bound})", remedy)
     if Address(source).kind != Address(destination).kind:
         raise _problem(f"cannot move {source} to {destination}", "Use two addresses of one kind.")
-    rename = _Rename(source, destination)
-    bindings = {(destination if a == source else a): rename.of(b) for a, b in state.bindings.items()}
-    generation = max(state.generations.get(source, 0), state.generations.get(destination, 0), binding.generation)
-    pending = tuple(i.model_copy(update={"address": destination}) if i.address == source else i for i in state.pending)
-    generations = {**state.generations, destination: generation}  # a later document of the old name takes a new id
+    return _moved(state, [(source, destination)])
+
+
+def _moved(state: State, moves: Iterable[tuple[str, str]]) -> State:
+    """The state after renames of bound addresses, in order, each to an address that is free then.
+
+    Ids are derived from addresses: an object keeps its id, and the next one gets an id of the new address,
+    in a generation that neither has used.
+    """
+    now, before = dict[str, str](), dict[str, str]()
+    generations = dict(state.generations)  # of the old names too: a later document of one takes a new id
+    for source, destination in moves:
+        first = before.pop(source, source)
+        now[first], before[destination] = destination, first
+        used = (generations.get(a, 0) for a in (source, destination))
+        generations[destination] = max(*used, state.bindings[first].generation)
+    if not now:
+        return state
+    renames = _Renames(now)
+    bindings = {now.get(a, a): renames.of(b) for a, b in state.bindings.items()}
+    pending = tuple(i.model_copy(update={"address": now[i.address]}) if i.address in now else i for i in state.pending)
     return state.model_copy(update={"bindings": bindings, "generations": generations, "pending": pending})
 
 
-class _Rename:
-    """One rename in the bindings of a state."""
+class _Renames:
+    """New addresses in the bindings of a state, by old address."""
 
-    def __init__(self, source: str, destination: str) -> None:
-        self._source, self._destination = source, destination
-        self._kind, self._old, self._new = Address(source).kind, Address(source).name, Address(destination).name
-        self._fields: dict[str, list[str]] = {}
+    def __init__(self, now: Mapping[str, str]) -> None:
+        self._now = now
+        self._names = {Address(a).resource: Address(b).name for a, b in now.items()}
+        self._fields: dict[str, list[tuple[str, str]]] = {}
 
     def of(self, binding: Binding) -> Binding:
         """The binding, with the new name in all that refers to it."""
         if binding.kind not in self._fields:
             self._fields[binding.kind] = [*self._naming(binding.kind)]
         update: dict[str, Any] = {}
-        if named := [path for path in self._fields[binding.kind] if binding.applied.get(path) == self._old]:
-            update["applied"] = {**binding.applied, **dict.fromkeys(named, self._new)}
-        if self._source in (binding.address, binding.parent, *binding.dependencies):
+        used = {path: Address.of(kind, binding.applied.get(path, "")) for path, kind in self._fields[binding.kind]}
+        if names := {path: self._names[a] for path, a in used.items() if a in self._names}:
+            update["applied"] = {**binding.applied, **names}
+        if not self._now.keys().isdisjoint((binding.address, binding.parent, *binding.dependencies)):
             update |= {"address": self._address(binding.address), "parent": self._address(binding.parent)}
             update["dependencies"] = tuple(map(self._address, binding.dependencies))
         return binding.model_copy(update=update) if update else binding
 
-    def _naming(self, kind: str) -> Iterator[str]:
-        """Fields of a kind that are applied as the name of the resource."""
+    @staticmethod
+    def _naming(kind: str) -> Iterator[tuple[str, str]]:
+        """Fields of a kind that are applied as the name of a resource, and the kind of that resource."""
         for field in kind_of(kind).reference_fields:
-            reference = field.reference
-            if reference is not None and not reference.by_id and reference.kind == self._kind:
-                yield field.path
+            if (reference := field.reference) is not None and not reference.by_id:
+                yield field.path, reference.kind
 
     def _address(self, address: str) -> str:
-        return self._destination if address == self._source else address
+        return self._now.get(address, address)
 
 
 def _problem(summary: str, remedy: str) -> DiagnosticError:
