@@ -27,12 +27,12 @@ from dbc_iac.plan.decide.port_allocation import choose_ports
 from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.targets import by_need, check_named, keep_parents, left_with, of_this_run, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
-from dbc_iac.plan.model import Action, Change, Plan, StepKind, stream_digest
+from dbc_iac.plan.model import Action, Change, Plan, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
 from dbc_iac.plan.observe.rentals import read_rentals
 from dbc_iac.plan.schedule.step_builder import StepBuilder
-from dbc_iac.plan.schedule.steps import compile_steps
+from dbc_iac.plan.schedule.steps import compile_steps, with_power_off
 
 
 class Decision(Struct, frozen=True):
@@ -231,19 +231,12 @@ def _plan(
     problems: Diagnostics,
 ) -> Plan:
     steps = tuple(d.step() for d in builders.values())
-    running = {a for a, c in changes.items() if c.observed_power != "off"}
-    off = {s.address for s in steps if s.kind is StepKind.WINDOW} & running
     touched = {a for step in steps for a in (step.address, *(goal.address for goal in step.goals))}
     resources = context.inventory.resources
     before_offline = {
         a: hook for a in sorted(touched & resources.keys()) if (hook := resources[a].spec.lifecycle.before_offline)
     }
-    shown = tuple(
-        replace(c, power_off=True)
-        if a in off or (c.pending and off and {c.placement.parent, c.old_placement.parent} & off)
-        else c
-        for a, c in sorted(changes.items())
-    )
+    shown = tuple(with_power_off((c for _, c in sorted(changes.items())), steps))
     manifests = (
         (a, r.kind, r.spec.model_dump_json(by_alias=True, exclude_none=True)) for a, r in sorted(resources.items())
     )

@@ -19,7 +19,8 @@ from dbc_iac.controller.web.access import WebSecrets
 from dbc_iac.controller.web.app import Web, application
 from dbc_iac.controller.web.metrics import Metrics
 from dbc_iac.diagnostics import Diagnostic, Severity
-from dbc_iac.plan.model import Placement, Plan
+from dbc_iac.plan.decide.deletions import data_loss
+from dbc_iac.plan.model import Change, Placement, Plan
 from dbc_iac.views.text.diagnostics import diagnostics_json
 from tests.controller.fleets import fleet
 from tests.kinds.shown import ROUTE
@@ -52,9 +53,18 @@ async def browsing(
 
 
 def _readable(plan: Plan) -> Plan:
-    """The plan with a route for each change, as planning makes them."""
+    """The plan with a route, desired values and losses for each change, as planning makes them."""
+    return replace(plan, changes=tuple(_planned(change) for change in plan.changes))
+
+
+def _planned(change: Change) -> Change:
     placement = Placement("Node/gpu-a", ROUTE.to_json(), "")
-    return replace(plan, changes=tuple(replace(c, placement=placement, old_placement=placement) for c in plan.changes))
+    desired = {field.path: field.after for field in change.fields if not field.secret}
+    secrets = {field.path: {"env": "PASSWORD"} for field in change.fields if field.secret}
+    losses = data_loss(change) if change.losses else ()
+    return replace(
+        change, placement=placement, old_placement=placement, desired=desired, secrets=secrets, losses=losses
+    )
 
 
 PLAN = _readable(everything())

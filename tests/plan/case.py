@@ -123,6 +123,11 @@ class Case:
             generations=generations,
         )
 
+    @property
+    def renamed(self) -> tuple[State, tuple[tuple[str, str], ...]]:
+        """The state after the renames of the project, and these."""
+        return renamed(self.state, tuple((self.options.get("moved") or {}).items()), self.inventory.resources)
+
     def _resource(self, address: str) -> Resource[Spec]:
         return self.applied.resources[address.partition("~")[0]]
 
@@ -224,8 +229,7 @@ class Case:
 
     def plan(self) -> Plan:
         """The plan of this case. Raises DiagnosticError if it is refused."""
-        moved = tuple((self.options.get("moved") or {}).items())
-        state, moves = renamed(self.state, moved, self.inventory.resources)
+        state, moves = self.renamed
         context = with_resolved(
             PlanContext(
                 self.inventory,

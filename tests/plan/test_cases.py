@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from dbc_iac.plan.model import Action
+from dbc_iac.plan.review.recorded_objects import other_objects
+from dbc_iac.plan.serialization import read_plan
 from tests.plan.case import Case
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
@@ -17,6 +20,15 @@ LONGEST = 60
 def test_a_case_gives_its_plan(file: Path) -> None:
     case = Case.read(file)
     assert case.outcome() == case.expected
+
+
+@pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)
+def test_the_plan_of_a_case_can_be_written_and_read_and_is_of_its_state(file: Path) -> None:
+    case = Case.read(file)
+    if "plan" not in case.expected:
+        return
+    plan = read_plan(json.loads(json.dumps(case.plan().to_json())))
+    assert [(change.address, differs) for change, differs in other_objects(plan, case.renamed[0])] == []
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)

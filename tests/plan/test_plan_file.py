@@ -233,3 +233,104 @@ def test_a_refused_plan_without_its_errors_is_refused(
     bad.write_text(json.dumps({**plan, "diagnostics": alter(errors)}))
     result = emulated.run("apply", "--yes", str(bad), "--json")
     assert (result.code, result.codes, emulated.vms) == (3, ["plan-altered"], vms)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulated, dict[str, Any]]]:
+    """A plan that updates `trainer`, deletes `second`, replaces `third`, creates `fourth`, and grows a disk."""
+    directory = tmp_path_factory.mktemp("several")
+    disk = document("Disk", "scratch", {"vm": "trainer", "size": "10Gi"})
+    emulated = Emulated(project(directory, vm(), vm("second", gpus=0), vm("third", gpus=0), disk))
+    assert emulated.run("apply", "--yes").code == 0
+    project(directory, vm(cpus=6), vm("third", gpus=0), vm("fourth", gpus=0), disk.replace("10Gi", "12Gi"))
+    assert emulated.run("plan", "-o", str(directory / "the.plan"), "--replace", "VirtualMachine/third").code == 0
+    yield emulated, json.loads((directory / "the.plan").read_text())
+    emulated.close()
+
+
+def rewritten(plan: dict[str, Any], alter: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """The plan after an alteration of its changes by name, with the digest that fits it."""
+    result = copy.deepcopy(plan)
+    alter({change["address"].partition("/")[2]: change for change in result["changes"]})
+    return altered(result, ("changes",), result["changes"])
+
+
+def exchanged(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Give a change the object of another one."""
+    identity = other["identity"]["oldId"] or other["identity"]["id"]
+    key = "oldId" if one["identity"]["oldId"] else "id"
+    one["identity"][key], one["observed"] = identity, {}
+
+
+@pytest.mark.parametrize(
+    ("alter", "word"),
+    [
+        (lambda c: c["fourth"]["desired"].update({"cpus": 20}), "fourth.fields: cpus is not as in"),
+        (lambda c: c["fourth"]["desired"].update({"ports.forward": ["tcp,22:22"]}), "fourth.fields: ports.forward"),
+        (lambda c: c["fourth"]["fields"].pop(), "fourth.fields: "),
+        (lambda c: c["fourth"].update({"fields": []}), "fourth.fields: "),
+        (lambda c: c["fourth"]["fields"].reverse(), "fourth.fields: their order"),
+        (lambda c: c["trainer"]["fields"][0].update({"secret": True, "after": "(secret)"}), "trainer.fields: cpus is"),
+        (lambda c: c["fourth"]["fields"].insert(0, {**c["fourth"]["fields"][0], "after": 1}), "fourth.fields: "),
+        (
+            lambda c: c["fourth"]["secrets"].update({"login.password": {"env": "OTHER"}}),
+            "fourth.fields: login.password",
+        ),
+        (lambda c: c["third"]["desired"].update({"cpus": 20}), "third.fields: cpus is not as in"),
+        (lambda c: c["third"]["desired"].update({"image": "other.qcow2"}), "third.fields: image is not as in"),
+        (lambda c: c["trainer"]["desired"].update({"cpus": 20}), "trainer.fields: cpus is not as in"),
+        (lambda c: c["trainer"]["desired"].update({"memory": "9Gi"}), "trainer.fields: memory is not as in"),
+        (lambda c: c["second"].update({"losses": []}), "second.losses are not those of its data"),
+        (lambda c: c["third"].update({"losses": []}), "third.losses are not those of its data"),
+    ],
+)
+def test_a_plan_that_shows_other_values_than_it_sends_is_refused(
+    several: tuple[Emulated, dict[str, Any]], alter: Callable[[dict[str, Any]], object], word: str
+) -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        read_plan(rewritten(several[1], alter))
+    (problem,) = caught.value.diagnostics
+    assert (problem.code, word in problem.detail) == ("not-a-plan", True), problem.detail
+
+
+def test_a_plan_with_two_changes_of_one_address_is_refused(several: tuple[Emulated, dict[str, Any]]) -> None:
+    changes = several[1]["changes"]
+    with pytest.raises(DiagnosticError) as caught:
+        read_plan(altered(several[1], ("changes",), [*changes, changes[-1]]))
+    assert caught.value.diagnostics[0].detail == f"{changes[-1]['address']} has two changes."
+
+
+@pytest.mark.parametrize(
+    ("alter", "word"),
+    [
+        (lambda c: c["second"]["identity"].update(id=c["trainer"]["identity"]["id"]), ""),
+        (lambda c: exchanged(c["second"], c["trainer"]), "VirtualMachine/second is another object"),
+        (lambda c: exchanged(c["trainer"], c["second"]), "VirtualMachine/trainer is another object"),
+        (lambda c: exchanged(c["third"], c["second"]), "VirtualMachine/third is another object"),
+        (lambda c: c["fourth"]["identity"].update(id=c["trainer"]["identity"]["id"]), "is VirtualMachine/trainer."),
+        (lambda c: c["scratch"]["placement"].update(parentId=c["second"]["identity"]["id"]), "Disk/scratch is another"),
+        (lambda c: c["second"]["oldPlacement"]["route"].update(target="ab" * 32), "It is on another machine"),
+        (lambda c: c["trainer"].update(powerOff=False), "powerOff of VirtualMachine/trainer differs"),
+        (lambda c: c["third"]["applied"].update(cpus=20), "Its fields are not those of the last apply"),
+    ],
+)
+def test_a_plan_with_another_object_than_that_of_its_address_is_refused(
+    several: tuple[Emulated, dict[str, Any]],
+    alter: Callable[[dict[str, Any]], object],
+    word: str,
+    tmp_path: Path,
+) -> None:
+    emulated, plan = several
+    bad, vms = tmp_path / "bad.plan", emulated.vms
+    bad.write_text(json.dumps(rewritten(plan, alter)))
+    result = emulated.run("apply", "--yes", str(bad))
+    assert (result.code, "plan-stale" in result.err, emulated.vms == vms) == (5, True, True), result.err
+    assert word in result.err
+
+
+def test_the_plan_that_was_not_altered_is_applied(several: tuple[Emulated, dict[str, Any]]) -> None:
+    """The last test of its fixture: the others are refused for their alterations, and for nothing else."""
+    emulated, plan = several
+    file = emulated.project.directory / "same.plan"
+    file.write_text(json.dumps(rewritten(plan, lambda changes: None)))
+    assert emulated.run("apply", "--yes", str(file)).code == 0

@@ -20,6 +20,7 @@ from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.creations import new_object, unbound
 from dbc_iac.plan.decide.deletions import (
     EXPIRED,
+    FAILED,
     cannot_be_deleted,
     data_loss,
     deletion,
@@ -230,7 +231,7 @@ def _wanted(
     if observation.failed_creation:
         # unusable, and holds the capacity that the new one needs
         failed = replace(seen, delete_first=True, fields=found.of_a_new_one)
-        return new_object(context, tracked, resource, failed, Action.REPLACE, ("creation failed",))
+        return new_object(context, tracked, resource, failed, Action.REPLACE, (FAILED,))
     if kind_of(resource.kind).irreplaceable or not (asked or found.replaces):
         made.problems.extend(found.refusals)  # a new object has all fields of the manifest
         if found.ignored:

@@ -16,6 +16,8 @@ from dbc_iac.state.document import Binding
 
 DESTROY = "destroy"
 GONE = "does not exist"
+FAILED = "creation failed"
+"""The object of a failed creation is replaced: it has no data."""
 EXPIRED = "the rental has ended (--forget-expired)"
 
 

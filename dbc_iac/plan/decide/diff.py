@@ -27,7 +27,7 @@ from dbc_iac.plan.observe.tracked_objects import TrackedObject
 from dbc_iac.state.document import Binding
 
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
-_NOTHING: tuple[Json, ...] = (None, "", [])
+NOTHING: tuple[Json, ...] = (None, "", [])
 
 
 class Difference(Struct):
@@ -131,9 +131,9 @@ def _compare(sides: _Sides, field_: SpecField, rule: Rule, found: Difference) ->
     want, applied = sides.desired.get(path), sides.binding.applied.get(path)
     shown = not rule.not_reported and path in sides.observation.values
     have = sides.observation.values[path] if shown else applied
-    clears = (rule.inferred or rule.behaviour is Behaviour.REPLACE) and not rule.no_clear and have not in _NOTHING
+    clears = (rule.inferred or rule.behaviour is Behaviour.REPLACE) and not rule.no_clear and have not in NOTHING
     if path not in sides.desired and not clears:  # absent from the manifest: not managed
-        if rule.no_clear and applied not in _NOTHING:
+        if rule.no_clear and applied not in NOTHING:
             found.replacement_only.append(FieldChange(path, have, None, rule.behaviour.value))
         return
     if rule.unreliable and want == applied:
@@ -233,7 +233,7 @@ def _text(value: Json) -> str:
 def initial(kind: Kind[Spec], desired: Mapping[str, Json], secrets: Mapping[str, Json]) -> Iterator[FieldChange]:
     """Fields of a resource that is created, for plans. `secrets`: references by path."""
     for field_ in kind.fields:
-        if field_.path in desired and desired[field_.path] not in _NOTHING:
+        if field_.path in desired and desired[field_.path] not in NOTHING:
             yield FieldChange(field_.path, None, desired[field_.path], field_.rule.behaviour.value)
         elif field_.path in secrets:
             yield FieldChange(field_.path, None, SECRET, field_.rule.behaviour.value, secret=True)

@@ -18,7 +18,8 @@ from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.plan.review.plan_comparison import route_changed
-from dbc_iac.plan.schedule.steps import executable_steps
+from dbc_iac.plan.review.recorded_objects import other_objects
+from dbc_iac.plan.schedule.steps import executable_steps, with_power_off
 from dbc_iac.state.document import Binding, State
 
 _LOG = logging.getLogger("dbc_iac.plan")
@@ -29,11 +30,17 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     state = context.state
     if problem := _state_difference(plan, state) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
+    differing = other_objects(plan, state)
+    if others := [_stale(c, f"{c.address} is another object in the state", what) for c, what in differing]:
+        raise DiagnosticError(*others)
     try:
         executable_steps(plan)
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # values that no resource of the kind has
         _LOG.debug("the steps of a plan file cannot be compiled", exc_info=error)
         raise _damaged() from None
+    for change, derived in zip(plan.changes, with_power_off(plan.changes, plan.steps), strict=True):
+        if change.power_off != derived.power_off:
+            raise DiagnosticError(_stale(change, f"powerOff of {change.address} differs from its steps"))
     reader = CachedReader(context.connect, repeats=True)
     pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_forgotten(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
@@ -100,12 +107,12 @@ def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
                 )
 
 
-def _stale(change: Change | None, summary: str) -> Diagnostic:
+def _stale(change: Change | None, summary: str, *detail: str) -> Diagnostic:
     return Diagnostic(
         "plan-stale",
         Severity.ERROR,
         summary,
-        "A plan file is applied exactly as reviewed, or not at all.",
+        " ".join((*detail, "A plan file is applied exactly as reviewed, or not at all.")),
         "Run `dbc-iac plan -o FILE` again.",
         address=change.address if change else None,
         exit_code=ExitCode.REFUSED,

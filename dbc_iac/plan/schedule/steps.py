@@ -7,7 +7,7 @@ belongs to.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import zip_longest
@@ -67,6 +67,17 @@ def compile_steps(changes: Mapping[str, Change]) -> dict[str, StepBuilder]:
     except CycleError as error:
         raise _no_order(error.args[1]) from None
     return {k: builders[k] for k in keys}
+
+
+def with_power_off(changes: Iterable[Change], steps: Iterable[Step]) -> list[Change]:
+    """The changes, each with whether a step powers off its VM, which runs."""
+    changes, windows = list(changes), {s.address for s in steps if s.kind is StepKind.WINDOW}
+    off = windows - {c.address for c in changes if c.observed_power == "off"}
+    return [replace(c, power_off=c.address in off or (c.pending and bool(_hosts(c) & off))) for c in changes]
+
+
+def _hosts(change: Change) -> set[str]:
+    return {change.placement.parent, change.old_placement.parent}
 
 
 def executable_steps(plan: Plan) -> dict[str, StepBuilder]:
