@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import math
 import resource
 import sys
@@ -34,6 +35,7 @@ from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
 from dbc_iac.plan.check.preflight import PreflightFacts
 from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.decide.moved_blocks import check_lists, renamed
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
 from dbc_iac.plan.planner import complete, decide, with_resolved
@@ -66,6 +68,8 @@ class Situation:
     """Fields of the VMs that differ in the state; None: nothing was applied."""
     renamed: bool = False
     """Whether the state has other names."""
+    moved: bool = False
+    """Whether `moved` has these names."""
     removed: bool = False
     """Whether the manifests have no VMs."""
     unreadable: bool = False
@@ -98,6 +102,8 @@ SITUATIONS = {
     "replaced": Situation("each VM is replaced", {"image": "old.qcow2"}, extra="Disk", options=_ALL),
     "network": Situation("all VMs are in one network, which is replaced with them", {"image": "old.qcow2"},
                          spec={"network": "lan"}, extra="One network", options=_ALL),
+    "exports": Situation("each VM is new, and its node uploads an image for it", applied=None, extra="ImageExport"),
+    "moved": Situation("each VM has another name, with an entry of `moved`", renamed=True, moved=True),
     "chain": Situation("each VM depends on another", applied=None, documents=True, extra="Chain"),
 }  # fmt: skip
 
@@ -153,8 +159,13 @@ class Planned:
                 if "isk" in one.extra:
                     disk = {"vm": f"fleet{n}.{{{{ each.key }}}}", "size": "5Gi"}
                     found.append(document("Disk", f"disks{n}", disk, forEach=keys))
+                if one.extra == "ImageExport":
+                    export = {"node": "{{ each.value }}", "file": "{{ each.key }}.qcow2", "imageServer": "ID_1"}
+                    found.append(document("ImageExport", f"exports{n}", export, forEach=keys))
         (self.folder / "manifests").mkdir()
-        (self.folder / "dbc-iac.yaml").write_text(PROJECT)
+        vms = [f"VirtualMachine/fleet{n - n % FILE}.{name}" for n, name in enumerate(names)] if one.moved else []
+        moved = [{"from": vm.replace("vm-", "old-"), "to": vm} for vm in vms]
+        (self.folder / "dbc-iac.yaml").write_text(f"{PROJECT}  moved: {json.dumps(moved)}\n" if moved else PROJECT)
         size = FILE // 5 if one.documents else 1  # a file has at most 100,000 values
         for n in range(0, len(found), size):
             (self.folder / f"manifests/{n:06}.yaml").write_text("---\n".join(found[n : n + size]))
@@ -252,6 +263,8 @@ class Planned:
         """The plan. Raises DiagnosticError if there is none."""
         options, problems = self.situation.options, Diagnostics()
         with phases.phase("check"):
+            problems.extend(check_lists(project.inventory.moves, (), project.loaded.where))
+            state, _ = renamed(state, project.inventory.moves, project.inventory.resources)
             context = with_resolved(
                 PlanContext(
                     project.inventory, state, _no_api, lambda address, path: None, identities={"tenant": "wallet"}
