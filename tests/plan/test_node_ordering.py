@@ -7,7 +7,7 @@ from tests.plan.case import Case
 COUNT = 50
 
 
-def test_each_of_many_uploads_waits_for_the_one_before_it_only() -> None:
+def test_each_of_many_uploads_waits_for_its_predecessor() -> None:
     exports = {f"ImageExport/e{n:02}": {"file": f"f{n}.qcow2"} for n in range(COUNT)}
     images = {f"Image/i{n:02}": {"file": f"g{n}.qcow2"} for n in range(COUNT)}
     steps = Case({"manifests": {"Node/gpu-a": {}, **images, **exports}}).plan().steps
