@@ -95,7 +95,7 @@ class ClientNode:
         if (left := self._paused_until - clock()) > 0:
             return NotSent(f"{self._label} is paused for {left:.0f} s", retry_after=left)
         if read_of is not None and (left := self._reads_paused_until - clock()) > 0:
-            return NotSent(f"{self._label} does not answer and is paused for {left:.0f} s", retry_after=left)
+            return NotSent(f"{self._label} does not answer; reads resume in {left:.0f} s", retry_after=left)
         # A kept connection may be dying just now, and then nobody knows whether the request was read: a call whose
         # repeat does it twice gets a connection of its own.
         client = self._single if call_class is CallClass.BLIND else self._shared

@@ -225,7 +225,7 @@ def test_all_reads_through_a_silent_client_node_end_within_two_deadlines(places:
         outcomes = await asyncio.gather(*(way.act("/tasks", {}, CallClass.READ) for way in ways for _ in range(5)))
         assert not [one for one in outcomes if not isinstance(one, NotSent)]
         assert outcomes[-1] == NotSent(
-            "client node a (http://127.0.0.1:5050) does not answer and is paused for 60 s", retry_after=60
+            "client node a (http://127.0.0.1:5050) does not answer; reads resume in 60 s", retry_after=60
         )
         return asyncio.get_running_loop().time()
 

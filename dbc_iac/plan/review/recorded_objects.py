@@ -56,7 +56,7 @@ def other_objects(plan: Plan, state: State) -> Iterator[tuple[Change, str]]:
 
 
 def _existing(change: Change, recorded: _Recorded) -> str:
-    """Difference of the existing object of a change; empty if it has none, or no object."""
+    """Difference of the existing object of a change from the recorded one; empty if they agree, or it has none."""
     binding = recorded.state.bindings.get(change.address)
     exists = change.pending and change.action not in {Action.CREATE, Action.ADOPT}
     if binding is None and not exists and not change.identity.old_id:
@@ -94,7 +94,7 @@ def _difference(change: Change, binding: Binding, vm: str, recorded: _Recorded) 
 
 
 def _new(change: Change, recorded: _Recorded) -> str:
-    """Difference of the object that a change creates or adopts: that of another address, or on another VM."""
+    """Conflict of a created or adopted object: it is that of another address, or on another VM. Empty without one."""
     if change.action not in _NEW:
         return ""
     kind, place = kind_of(change.kind), change.placement

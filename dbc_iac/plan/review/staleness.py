@@ -31,7 +31,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     if problem := _state_difference(plan, state) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
     differing = other_objects(plan, state)
-    if others := [_stale(c, f"{c.address} is another object in the state", what) for c, what in differing]:
+    if others := [_stale(c, f"{c.address} is another object than in the state", what) for c, what in differing]:
         raise DiagnosticError(*others)
     try:
         executable_steps(plan)

@@ -74,7 +74,7 @@ class _Order:
         return TopologicalSorter(graph).static_order()
 
     def _add(self, key: str, steps: set[str], waits: set[str]) -> None:
-        waits |= steps
+        waits.update(steps)
         for before in steps:
             self._waiting[before].append(key)
 
