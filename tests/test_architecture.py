@@ -1,4 +1,4 @@
-"""References of the maintainers' pages to files and names of the code."""
+"""References of the maintainers' pages to files and names of the code, and directories of tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md")
+OTHER_TESTS = {"conformance", "openapi", "proof"}
+"""Directories of tests of the whole."""
+NO_TESTS = {"plan/cases", "state/format_1", "state/servers"}
+"""Directories below those of a package that hold data or helpers."""
 _REFERENCE = re.compile(r"`([a-z_/0-9]+\.(?:py|md|yaml|json)|[a-z_]+(?:/[a-z_]+)*/)(?::(\w+))?`")
 
 
@@ -48,3 +52,9 @@ def test_references_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_references(page: str) -> None:
     assert len(references(page)) > 10
+
+
+def test_directories_of_tests_mirror_the_packages() -> None:
+    tests = {file.parent.relative_to(ROOT / "tests") for file in (ROOT / "tests").glob("*/**/*.*")}
+    directories = {d.as_posix() for d in tests if d.name != "__pycache__" and d.parts[0] not in OTHER_TESTS}
+    assert {d for d in directories if not (ROOT / "dbc_iac" / d / "__init__.py").is_file()} == NO_TESTS

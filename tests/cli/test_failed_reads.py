@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator import FaultSpec
+from tests.cli.commands.test_import import EVERYTHING, IMAGE_SERVERS, PORTS
 from tests.cli.runs import applied
-from tests.cli.test_import import EVERYTHING, IMAGE_SERVERS, PORTS
 from tests.projects import Emulated, vm
 
 COMMANDS = [

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from dbc_iac.emulator.gpu.states import DomainState
+from tests.cli.commands.test_import import EVERYTHING, IMAGE_SERVERS, PORTS
 from tests.cli.runs import applied, write
 from tests.cli.test_fields import SERVER, bare_metal
-from tests.cli.test_import import EVERYTHING, IMAGE_SERVERS, PORTS
 from tests.projects import Emulated, document, vm
 
 IMAGES = (

@@ -10,7 +10,7 @@ import psycopg
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.store import Store
 from tests.controller.fleets import new_schema, on_store
-from tests.controller.web import PLAN, filled
+from tests.controller.web.site import PLAN, filled
 from tests.state.servers import postgres
 
 

@@ -14,7 +14,7 @@ from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from tests.browser import browser, violations
 from tests.controller.fleets import on_store
-from tests.controller.web import TOKEN, browsing, filled
+from tests.controller.web.site import TOKEN, browsing, filled
 
 __all__ = ["browser"]
 SITE = "http://127.0.0.1:8080"

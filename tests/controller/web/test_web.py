@@ -28,7 +28,7 @@ from dbc_iac.controller.web.server import serving
 from dbc_iac.controller.worker import Worker, WorkerOptions
 from dbc_iac.diagnostics import DiagnosticError
 from tests.controller.fleets import fleet, on_store
-from tests.controller.web import BEARER, ELSEWHERE, GITHUB, GITLAB, HERE, TOKEN, browsing
+from tests.controller.web.site import BEARER, ELSEWHERE, GITHUB, GITLAB, HERE, TOKEN, browsing
 
 A, B = {"name": "a", "source": "infra"}, {"name": "b", "source": "infra", "path": "b"}
 SOURCES = {

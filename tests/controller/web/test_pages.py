@@ -17,7 +17,7 @@ from dbc_iac.controller.web import pages
 from dbc_iac.controller.web.access import WebSecrets
 from dbc_iac.controller.web.pages import _following
 from tests.controller.fleets import on_store
-from tests.controller.web import BEARER, ELSEWHERE, GITHUB, PLAN, SECRETS, TOKEN, browsing, csrf_of, filled
+from tests.controller.web.site import BEARER, ELSEWHERE, GITHUB, PLAN, SECRETS, TOKEN, browsing, csrf_of, filled
 from tests.views.plans import HOSTILE
 
 FORM = {"accept": "text/html"}
