@@ -32,7 +32,7 @@ class Address(str):
     @property
     def name(self) -> str:
         """Name of the resource, with the key of an instance."""
-        return self.resource.partition(_KIND)[2]
+        return self.partition(_KIND)[2].partition(_GENERATION)[0]
 
     @property
     def label(self) -> str:

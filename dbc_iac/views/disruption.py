@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, power_field
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.wording import Detail, count, duration, grouped, some
@@ -162,7 +162,7 @@ def _of_change(change: Change) -> Effect | None:
         return Effect.DELETED if change.action is Action.DELETE else Effect.REPLACED
     if change.action is not Action.UPDATE:
         return None
-    after, power = {f.path: f.after for f in change.fields}, power_field(kind_of(change.kind))
+    after, power = {f.path: f.after for f in change.fields}, kind_of(change.kind).power_field
     if power in after:
         return Effect.STAYS_OFF if after[power] == "off" else Effect.STARTED
     return Effect.CYCLED if "restart" in after else None

@@ -12,7 +12,7 @@ from dbc_iac.api.requests import CreateVm, ModifyVm
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.json import Json
 from dbc_iac.kinds import MODELS, Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Powered, UsesCapacity
+from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Host, UsesCapacity
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.spec import SpecField, rules_under
@@ -85,7 +85,6 @@ def test_a_goal_needs_its_vm_as_the_rule_says(kind: str, field: SpecField) -> No
 
 def test_modify_calls_send_every_field_that_they_change() -> None:
     vm = kind_of("VirtualMachine")
-    assert isinstance(vm, Powered)
     changed = {f.path for f in vm.fields if f.rule.behaviour in {Behaviour.ONLINE, Behaviour.COLD_BOOT}}
     sent = {f"new_{SENT[path].key}" for path in changed - {vm.power_field}}
     assert sent == set(ModifyVm.__struct_encode_fields__)
@@ -177,11 +176,13 @@ def test_ports_of_the_rules_are_those_of_the_capacity() -> None:
 def test_capabilities_name_fields_of_their_kind(name: str) -> None:
     kind = kind_of(name)
     paths = {f.path: f for f in kind.fields}
+    assert isinstance(kind, Child) == (kind.parent_field != "")
     if isinstance(kind, Child):
         assert (reference := paths[kind.parent_field].reference) is not None
-        assert isinstance(kind_of(reference.kind), Powered)
-    if isinstance(kind, Powered):
-        assert kind.power_field in paths
+        assert isinstance(kind_of(reference.kind), Host)
+    assert kind.power_field == ("power" if "power" in paths else "")
+    if isinstance(kind, Host):
+        assert {kind.power_field, kind.order_field} <= paths.keys()
     if isinstance(kind, FileProvider):
         assert kind.file_field in {"", *paths}
 

@@ -18,7 +18,6 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
-from dbc_iac.kinds.framework.capabilities import Powered
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.inventory import Inventory, Resource, unknown_clients
 from dbc_iac.kinds.framework.kind import Kind, register
@@ -167,9 +166,10 @@ class DeepLinkPassword(Goal, frozen=True, kw_only=True):
 
 
 @register
-class BareMetalInstance(Kind[BareMetalInstanceSpec], Powered):
+class BareMetalInstance(Kind[BareMetalInstanceSpec]):
     name = "BareMetalInstance"
     spec = BareMetalInstanceSpec
+    power_field = "power"
 
     def route(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> Route:
         spec = resource.spec

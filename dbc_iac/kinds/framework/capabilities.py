@@ -21,13 +21,7 @@ from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation
 from dbc_iac.kinds.images.files import FileAt
 
 
-class Powered:
-    """Has a power state."""
-
-    power_field: ClassVar[str] = "power"
-
-
-class Host(Powered, ABC):
+class Host(ABC):
     """A machine that others live on, and that can be powered off and on. Power-off windows are of hosts."""
 
     order_field: ClassVar[str] = "rentOrder"
@@ -58,11 +52,8 @@ class Child:
     """Lives on a host and is deleted with it."""
 
     parent_field: ClassVar[str]
-    """The spec field that names its host."""
     max_per_parent: ClassVar[int] = 0
     """Limit of children on one host; 0: none."""
-    survives_parent: ClassVar[bool] = False
-    """Whether its product stays when its host goes: it is replaced only when its own fields change."""
 
     async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
         """Number that can still be created on `lookup.parent_id`; None if there is no limit or it was not read."""
@@ -128,22 +119,7 @@ def host(name: str) -> Host:
 
 def power_of(kind: Kind[Any], fields: Mapping[str, Json]) -> str:
     """`on`, `off` or another power state in the fields of an object; empty if they have none."""
-    return str(fields.get(kind.power_field) or "") if isinstance(kind, Powered) else ""
-
-
-def power_field(kind: Kind[Any]) -> str:
-    """Path of the field with the power state; empty for kinds without one."""
-    return kind.power_field if isinstance(kind, Powered) else ""
-
-
-def parent_field(kind: Kind[Any]) -> str:
-    """The spec field that names the host of a child; empty for other kinds."""
-    return kind.parent_field if isinstance(kind, Child) else ""
-
-
-def survives_parent(kind: Kind[Any]) -> bool:
-    """Whether the product of a child stays when its host goes."""
-    return isinstance(kind, Child) and kind.survives_parent
+    return str(fields.get(kind.power_field) or "")
 
 
 def provided_files(kind: Kind[Any], values: Mapping[str, Json]) -> frozenset[FileAt]:

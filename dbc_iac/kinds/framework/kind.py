@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -20,7 +19,7 @@ from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
-from dbc_iac.kinds.framework.spec import Spec, SpecField, spec_fields
+from dbc_iac.kinds.framework.spec import Spec, spec_fields
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
 from dbc_iac.state.document import Binding
 
@@ -61,23 +60,20 @@ class Kind(ABC, Generic[S]):
     ids_in_paths: ClassVar[bool] = True
     """Whether calls have its id as a part of their path."""
 
-    @cached_property
-    def fields(self) -> tuple[SpecField, ...]:
-        return spec_fields(self.spec)
+    power_field: ClassVar[str] = ""
+    """Path of the field with the power state; empty for kinds without one."""
+    parent_field: ClassVar[str] = ""
+    """The spec field that names the host of a child; empty for other kinds."""
+    survives_parent: ClassVar[bool] = False
+    """Whether the product of a child stays when its host goes: it is replaced only when its own fields change."""
 
-    @cached_property
-    def secret_fields(self) -> tuple[SpecField, ...]:
-        return tuple(f for f in self.fields if f.rule.secret)
-
-    @cached_property
-    def reference_fields(self) -> tuple[SpecField, ...]:
+    def __init__(self) -> None:
+        self.fields = spec_fields(self.spec)
+        self.secret_fields = tuple(f for f in self.fields if f.rule.secret)
+        self.reference_fields = tuple(f for f in self.fields if f.reference is not None)
         """Fields that may name another resource."""
-        return tuple(f for f in self.fields if f.reference is not None)
-
-    @cached_property
-    def port_fields(self) -> frozenset[str]:
+        self.port_fields = frozenset(f.path for f in self.fields if f.rule.host_port)
         """Paths of fields that take ports of the host."""
-        return frozenset(f.path for f in self.fields if f.rule.host_port)
 
     @abstractmethod
     def route(self, resource: Resource[S], inventory: Inventory) -> Route:

@@ -61,6 +61,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider,
     name_prefix = "vm"
     spec = VirtualMachineSpec
     file_field = "image"
+    power_field = "power"
     replace_in_place_last = True
 
     def route(self, resource: Resource[VirtualMachineSpec], inventory: Inventory) -> Route:

@@ -15,7 +15,7 @@ from msgspec import Struct, convert, field
 from dbc_iac.api.responses import NodeHardware
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, capacity, power_field
+from dbc_iac.kinds.framework.capabilities import Host, capacity
 from dbc_iac.kinds.framework.capacity import CPUS, GPUS, MEMORY, Capacity, Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour
@@ -71,13 +71,14 @@ class Allocations(Struct):
 
 def check_capacity(context: PlanContext, machine: Machine, here: Mapping[str, Change]) -> Iterator[Diagnostic]:
     """Problems of all changes on one machine together."""
-    if machine.hardware is not None:
-        after = {a: required_capacity(c) for a, c in here.items()}
-        if any(_grows(c, GPUS) for c in here.values()):
-            yield from _gpus(context, machine.hardware, here, after)
+    if machine.hardware is None:
+        return
+    after = {a: required_capacity(c) for a, c in here.items()}
+    if any(_grows(c, GPUS) for c in here.values()):
+        yield from _gpus(context, machine.hardware, here, after)
+    if len(here) > 1:  # each kind's preflight compares one resource with the machine
         yield from _together(context, machine.hardware, here, after)
-        if any(c.action in _CREATED for c in here.values()):
-            yield from _one_vm_an_order(context, machine, here, after)
+        yield from _one_vm_an_order(context, machine, here, after)
         yield from _space(context, machine.hardware, here, after)
 
 
@@ -144,7 +145,7 @@ def _together(
 def _grows(change: Change, path: str) -> bool:
     return change.action in _CREATED or (
         change.action is Action.UPDATE
-        and any(f.path in {path, power_field(kind_of(change.kind))} for f in change.fields)
+        and any(f.path in {path, kind_of(change.kind).power_field} for f in change.fields)
     )
 
 

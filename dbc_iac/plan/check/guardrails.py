@@ -13,7 +13,6 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -120,7 +119,7 @@ def _unmanaged(context: PlanContext, change: Change) -> Diagnostic:
     remedy = f"Remove `external: true` of {change.placement.parent}, or remove {change.address}."
     if change.address not in context.inventory.resources:
         remedy = f"Remove `external: true` of {change.placement.parent}."
-    path = parent_field(kind_of(change.kind))
+    path = kind_of(change.kind).parent_field
     return context.inventory.refusal(change.address, "external-parent", path, summary, detail, remedy)
 
 

@@ -23,7 +23,6 @@ from dbc_iac.kinds.framework.capabilities import (
     UsesCapacity,
     UsesImageServer,
     host,
-    parent_field,
 )
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import Goal
@@ -118,7 +117,9 @@ def check_preflight(
         merged = Machine(of_target[0].route, of_target[0].hardware, tuple(orders.values()), None)
         found.extend(check_capacity(context, merged, here.get(target, {})))
     for target, on_it in sorted(here.items()):
-        found.extend(check_ports(context, on_it, facts.unmanaged.get(target, {})))
+        others = facts.unmanaged.get(target, {})
+        if len(on_it) + len(others) > 1:
+            found.extend(check_ports(context, on_it, others))
     if going := [c for c in changes.values() if c.action in _GOES]:
         found.extend(_members_stay(refreshed, changes, going))
     found.extend(_secrets(context, changes))
@@ -129,13 +130,14 @@ def check_preflight(
 
 async def _unmanaged(refreshed: RefreshedState, changes: Mapping[str, Change]) -> dict[str, Mapping[str, Capacity]]:
     """Capacity that VMs of others hold on the machines where a VM is started."""
-    found, ids = dict(refreshed.unmanaged), managed(refreshed.tracked_objects)
+    found = dict(refreshed.unmanaged)
     for target, here in sorted(by_machine(changes).items()):
         hosts = {a: c for a, c in here.items() if isinstance(kind_of(c.kind), Host) and (c.desired or c.applied)}
         if target not in found and hosts.keys() & started(here):
             change = next(reversed(hosts.values()))
             route = convert(change.placement.route or change.old_placement.route, Route)
-            found[target] = await host(change.kind).others(route, ids, refreshed.reader)
+            ours = managed(refreshed.tracked_objects)
+            found[target] = await host(change.kind).others(route, ours, refreshed.reader)
     return found
 
 
@@ -157,7 +159,7 @@ def _room(context: PlanContext, changes: Mapping[str, Change], facts: PreflightF
         free_slots = facts.free_slots.get((name, parent))
         if free_slots is not None and len(new) > free_slots:
             resource = context.inventory.resources[new[max(free_slots, 0)].address]
-            yield _no_room(resource, parent_field(kind_of(name)), parent, len(new), max(free_slots, 0))
+            yield _no_room(resource, kind_of(name).parent_field, parent, len(new), max(free_slots, 0))
 
 
 def _no_room(resource: Resource[Spec], path: str, parent: str, new: int, free_slots: int) -> Diagnostic:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import parent_field, power_field, power_of
+from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.node import AUTO
@@ -70,7 +70,7 @@ def decide_changes(
         else:
             want = desired[address]
             if power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked):
-                want = {power_field(kind_of(tracked.kind)): "on", **want}
+                want = {kind_of(tracked.kind).power_field: "on", **want}
             base = _base(context, tracked, resource, want)
             change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
             made.changes[address] = change
@@ -154,7 +154,7 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
     refs: dict[str, Json] = {p: ref.model_dump(mode="json", by_alias=True) for p, ref in secrets if ref is not None}
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
-    parent = parent_address(resource) if parent_field(kind) else ""
+    parent = parent_address(resource) if kind.parent_field else ""
     marker = kind.marker(resource, context.inventory, tracked.generation)
     old = Placement()
     if binding is not None:  # the VM of the bound object only if that is another
@@ -272,7 +272,7 @@ def _compared(
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         if all(c.path in tracked.binding.uncertain for c in fields):
             reason = "unknown outcome of an earlier call"
-        only_down = bool(down) and [c.path for c in fields] == [power_field(kind_of(seen.kind))]
+        only_down = bool(down) and [c.path for c in fields] == [kind_of(seen.kind).power_field]
         unsettled = any(i.address == changed.address and i.call_class == "blind" for i in context.state.open)
         reasons = down if only_down else (*down, reason)
         return replace(changed, action=Action.UPDATE, reasons=reasons, unsettled=unsettled)

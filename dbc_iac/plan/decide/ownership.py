@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
@@ -146,9 +145,9 @@ def moved_node(tracked: TrackedObject, resource: Resource[Spec]) -> Diagnostic |
 def elsewhere(tracked: TrackedObject, resource: Resource[Spec], ignored: Iterable[FieldChange]) -> Iterator[Diagnostic]:
     """Refusals of objects that stay while their manifests name another machine: calls would go there."""
     kind, place, named = kind_of(resource.kind), tracked.place.target, tracked.route.target
-    moved = (f for f in ignored if f.path == parent_field(kind) or (f.before, f.after) == (place, named))
+    moved = (f for f in ignored if f.path == kind.parent_field or (f.before, f.after) == (place, named))
     for field in moved:
-        here = field.before if field.path == parent_field(kind) else Address(tracked.place.name).name
+        here = field.before if field.path == kind.parent_field else Address(tracked.place.name).name
         replace_it = "" if kind.irreplaceable else f", or replace it: --replace {resource.address}"
         yield resource.problem(
             "ignored-place",

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import parent_field, survives_parent
 from dbc_iac.plan.decide.changes import ChangeSet, not_ignored
 from dbc_iac.plan.decide.deletions import data_loss
 from dbc_iac.plan.decide.diff import initial
@@ -50,11 +49,11 @@ def _with_parent(change: Change, parent: Change, change_set: ChangeSet) -> Chang
         return host
     if change.action is Action.ADOPT:
         reason = f"{change.placement.parent} is replaced"
-        named = change.identity.id if survives_parent(kind_of(change.kind)) else ""
+        named = change.identity.id if kind_of(change.kind).survives_parent else ""
         fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
         identity = replace(change.identity, id=named, generation=change.identity.generation + 1)
         return replace(host, action=Action.CREATE, identity=identity, reasons=(reason,), fields=fields)
-    if survives_parent(kind_of(change.kind)):
+    if kind_of(change.kind).survives_parent:
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}
         if not (as_it_is or (change.action is Action.CREATE and change.identity.old_id)):
             return host
@@ -82,7 +81,7 @@ def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
     if change.action is Action.CREATE:
         return change
     kind = kind_of(change.kind)
-    ignored = tuple(f for f in change_set.ignored.get(change.address, ()) if f.path != parent_field(kind))
+    ignored = tuple(f for f in change_set.ignored.get(change.address, ()) if f.path != kind.parent_field)
     desired = {**change.desired, **{f.path: f.after for f in ignored if not f.secret}}
     return replace(
         change,
@@ -96,7 +95,7 @@ def _same_name_networks(networks: Mapping[str, Change], changes: dict[str, Chang
     """Replace the members of LANs that are replaced under their names: these are deleted first."""
     for member in [*changes.values()]:
         for network in [networks[a] for a in dict.fromkeys(member.dependencies) if a in networks]:
-            if parent_field(kind_of(member.kind)):
+            if kind_of(member.kind).parent_field:
                 continue
             if member.action is Action.REPLACE:
                 changes[member.address] = replace(member, delete_first=True)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dbc_iac.address import Address
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import parent_field
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.model import Action, Change
@@ -35,7 +34,7 @@ def pending_creation(operation: PendingOperation, state: State) -> Binding | Non
         generation=operation.generation,
         route=sent_route,
         applied=fields if isinstance(fields, dict) else {},
-        parent=_parent(operation, state) if parent_field(kind_of(kind)) else "",
+        parent=_parent(operation, state) if kind_of(kind).parent_field else "",
     )
 
 
@@ -63,7 +62,7 @@ def matches_spec(
         return True
     kind = kind_of(resource.kind)
     marker = kind.marker(resource, inventory, operation.generation)
-    same_vm = not parent_field(kind) or operation.detail.get("vm", parent_id) == parent_id
+    same_vm = not kind.parent_field or operation.detail.get("vm", parent_id) == parent_id
     if sent_route.get("target") != route.target or not same_vm or operation.detail.get("marker", marker) != marker:
         return False
     if operation.id and operation.id == kind.identity(resource, inventory, operation.generation):

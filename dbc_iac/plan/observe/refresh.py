@@ -64,7 +64,8 @@ async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:
     routes = {c.route for c in tracked_objects.values() if c.resource is not None and isinstance(kind_of(c.kind), Host)}
     covered = await asyncio.gather(*(whole_machine(reader, route) for route in routes))
     whole = dict(zip(routes, covered, strict=True))
-    unmanaged, ids = dict[str, dict[str, Capacity]](), managed(tracked_objects)
+    unmanaged = dict[str, dict[str, Capacity]]()
+    ids = managed(tracked_objects) if hosts else frozenset[str]()
     for kind, route in dict.fromkeys((t.kind, t.route) for t in hosts):
         others = await host(kind).others(route, ids, reader)
         unmanaged.setdefault(route.target, {}).update(others)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.current_route import current_route, route_for, route_to
-from dbc_iac.kinds.framework.capabilities import Host, parent_field
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
@@ -67,7 +67,7 @@ def find_tracked_objects(context: PlanContext) -> dict[str, TrackedObject]:
                 binding.generation,
                 route,
             )
-    made = {a: with_parent(c, context, found) if parent_field(kind_of(c.kind)) else c for a, c in found.items()}
+    made = {a: with_parent(c, context, found) if kind_of(c.kind).parent_field else c for a, c in found.items()}
     for tracked in _deposed(context, made) if state.pending else ():
         made.setdefault(tracked.address, tracked)
     return made
@@ -114,7 +114,7 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
         ):
             continue  # only ids of hosts are never reused: this name may be that of another object
         route = current_route(convert(pending.route, Route), kind_of(pending.kind), context.inventory)
-        vm = str(operation.detail.get("vm") or "") if parent_field(kind_of(pending.kind)) else ""
+        vm = str(operation.detail.get("vm") or "") if kind_of(pending.kind).parent_field else ""
         if (pending.kind, pending.id, vm or route.target) not in known:
             yield TrackedObject(
                 deposed_address(operation),
@@ -148,7 +148,7 @@ def with_parent(tracked: TrackedObject, context: PlanContext, found: Mapping[str
 
 def parent_address(resource: Resource[Spec]) -> str:
     """Address of the VM of a child; empty for other resources."""
-    path = parent_field(kind_of(resource.kind))
+    path = kind_of(resource.kind).parent_field
     field_ = next((f for f in kind_of(resource.kind).reference_fields if f.path == path), None) if path else None
     if field_ is None or field_.reference is None:
         return ""

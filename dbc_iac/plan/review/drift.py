@@ -17,7 +17,7 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Host, power_field
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet
 from dbc_iac.plan.decide.deletions import GONE
@@ -130,7 +130,7 @@ def reverts_drift(change: Change) -> bool:
 
     Starting a VM that an interrupted apply powered off does not.
     """
-    started = power_field(kind_of(change.kind)) if POWERED_OFF_REASON in change.reasons else ""
+    started = kind_of(change.kind).power_field if POWERED_OFF_REASON in change.reasons else ""
     return _recreates(change) or (change.pending and any(f.drift and f.path != started for f in change.fields))
 
 
@@ -163,7 +163,7 @@ def _pending(change_set: ChangeSet, drifts: Iterable[Drift]) -> Iterable[str]:
 
 def is_power(drift: Drift, field: FieldChange) -> bool:
     """Whether a field change is that of a power state."""
-    return field.path == power_field(kind_of(Address(drift.address).kind))
+    return field.path == kind_of(Address(drift.address).kind).power_field
 
 
 def _events(drifts: tuple[Drift, ...]) -> Iterable[Event]:

@@ -16,7 +16,6 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import value_text
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import power_field
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan, canonical_digest, encoded
 
@@ -84,7 +83,7 @@ def _is_only_started(change: Change, reviewed: Plan) -> bool:
 
 def _starts(change: Change, field: FieldChange) -> bool:
     """Whether a field change powers its VM on."""
-    return (field.path, field.after) == (power_field(kind_of(change.kind)), "on")
+    return (field.path, field.after) == (kind_of(change.kind).power_field, "on")
 
 
 def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:

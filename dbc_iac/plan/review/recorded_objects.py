@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import Host, parent_field
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 from dbc_iac.plan.model import Action, Change, Plan, canonical_digest, encoded
 from dbc_iac.plan.observe.pending_operations import deposed_address, pending_creation
@@ -81,7 +81,7 @@ def _difference(change: Change, binding: Binding, vm: str, recorded: _Recorded) 
     for route in (place, *stays):
         if not kind.location_independent and route.get("target") != binding.route.get("target"):
             return "It is on another machine."
-    if parent_field(kind):
+    if kind.parent_field:
         if binding.parent not in {"", parent}:
             return f"It is on {binding.parent}, not {parent}."
         if parent_id not in {"", vm} | recorded.ids(parent):
@@ -98,7 +98,7 @@ def _new(change: Change, recorded: _Recorded) -> str:
     if change.action not in _NEW:
         return ""
     kind, place = kind_of(change.kind), change.placement
-    if parent_field(kind) and place.parent_id not in {""} | recorded.ids(place.parent):
+    if kind.parent_field and place.parent_id not in {""} | recorded.ids(place.parent):
         return f"{place.parent} has not the id {place.parent_id}."
     if change.action is Action.ADOPT or isinstance(kind, Host):
         target = str(place.route.get("target"))

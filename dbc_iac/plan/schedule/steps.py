@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.kinds import kind_of
-from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files, survives_parent
+from dbc_iac.kinds.framework.capabilities import build_files, host, provided_files
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
@@ -267,7 +267,7 @@ def _order_removal(
     builders: dict[str, StepBuilder],
 ) -> None:
     """Delete an object after everything that depended on it is deleted or replaced."""
-    stays = survives_parent(kind_of(change.kind))  # its users have a copy
+    stays = kind_of(change.kind).survives_parent  # its users have a copy
     for other in uses.dependents.get(change.address, ()) if not stays else ():
         if change.address in {other.placement.parent, other.old_placement.parent}:
             continue  # deleted with it
