@@ -6,15 +6,20 @@ import asyncio
 import gc
 import json
 import random
+import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dbc_iac.emulator.gpu.ctext import atoi
 from dbc_iac.emulator.gpu.filters import apply_filters
+from dbc_iac.emulator.gpu.node import OPERATIONS, GpuNode
+from dbc_iac.emulator.gpu.request import Caller, NodeRequest
 from dbc_iac.emulator.http.answer import Dropped
 from dbc_iac.emulator.http.rapidjson import parse
 from dbc_iac.emulator.http.system_names import for_version
+from dbc_iac.emulator.reply import Reply
 from tests.emulator.front import (
     BARE_METAL,
     NODE_ID,
@@ -29,6 +34,7 @@ from tests.emulator.front import (
     signature,
 )
 from tests.emulator.test_wire_tables import OTHER, VM, multisig
+from tests.openapi.contract import additional_keys, operations
 
 LONG = "9" * 5000
 BAD_MULTISIG = {"wallets": [OTHER], "threshold": "2", "signs": [{"wallet": OTHER, "nonce": "n", "sign": "s"}]}
@@ -228,28 +234,8 @@ ATOMS: list[Any] = [
     "224.0.0.1:5", "in,tcp,all,0.0.0.0/0,accept", "tcp,80", "9" * 4400, "a" * 300, "%20", "../x", "//", 0, 1, -1,
     2**31, 2**63, 2**64, 1.5, True, None, [], {},
 ]  # fmt: skip
-KEYS: dict[str, tuple[str, ...]] = {
-    "/tasks/start": ("task_id", "gpu_count", "operation_system", "bios_mode", "image_name", "public_ip", "ssh_port",
-                     "vnc_port", "cpu_cores", "mem_size", "disk_size", "data_file_name", "network_name", "custom_port",
-                     "multicast", "network_filters", "interface_model_type"),
-    "/tasks/modify/T": ("new_public_ip", "new_ssh_port", "new_rdp_port", "new_custom_port", "new_network_filters",
-                        "new_vnc_port", "new_gpu_count", "new_cpu_cores", "new_mem_size"),
-    "/tasks/passwd/T": ("username", "password"),
-    "/disk/resize/T": ("disk", "size"),
-    "/disk/add/T": ("size", "mount_dir"),
-    "/disk/delete/T": ("disk",),
-    "/snapshot/create/T": ("snapshot_name", "image_server", "desc"),
-    "/snapshot/delete/T/s": (),
-    "/images": ("image_server",),
-    "/images/download": ("image_server", "image_filename", "local_dir"),
-    "/images/upload": ("image_server", "image_filename"),
-    "/images/uploadprogress": ("image_filename",),
-    "/images/delete": ("image_filename",),
-    "/lan/create": ("network_name", "ip_cidr"),
-    "/lan": (),
-    "/monitor/set": ("servers",),
-    "/tasks/T": (), "/tasks/logs/T": (), "/tasks/start/T": (), "/tasks/restart/T": (), "/tasks/shutdown/T": (),
-}  # fmt: skip
+OF_NODE = [operation for operation in operations() if operation.id in OPERATIONS]
+KEYS = {operation.id: additional_keys(operation) for operation in OF_NODE}
 VMS = [
     {"taskId": f"vm{number}", "wallet": WALLET, "rentOrder": "112", "domain": domain, "vncPort": 5900 + number, **more}
     for number, (domain, more) in enumerate(
@@ -265,21 +251,58 @@ VMS = [
 ]
 
 
+class Additional(dict[str, Any]):
+    """The `additional` of a request, which records the keys that its operation reads."""
+
+    read: set[object]
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.read.add(key)
+        return super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+
+@pytest.fixture
+def unknown_keys(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, object]]:
+    """Keys that an operation of a GPU node reads and the contract does not name."""
+    unknown: set[tuple[str, object]] = set()
+    handle = GpuNode.handle
+
+    async def handled(self: GpuNode, op: str, caller: Caller | None, request: NodeRequest) -> Reply:
+        additional = Additional(request.additional)
+        additional.read = set()
+        try:
+            return await handle(self, op, caller, replace(request, additional=additional))
+        finally:
+            unknown.update((op, key) for key in additional.read if key not in KEYS[op])
+
+    monkeypatch.setattr(GpuNode, "handle", handled)
+    return unknown
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_random_requests_cause_no_error_of_the_emulator(seed: int) -> None:
+def test_random_requests_cause_no_error_of_the_emulator(seed: int, unknown_keys: set[tuple[str, object]]) -> None:
     """An answer, or a crash with a restart; nothing else, and time continues."""
     source = random.Random(seed)
 
     async def test() -> None:
         front = Front({**WORLD, "gpuNodes": [{"id": NODE_ID, "vms": VMS}], "restartSeconds": 1})
-        for _ in range(150):
-            path, keys = source.choice(list(KEYS.items()))
-            additional: dict[str, Any] = dict(VM) if path == "/tasks/start" and source.random() < 0.7 else {}
-            for key in keys:
+        for _ in range(400):
+            operation = source.choices(OF_NODE, [1 + len(KEYS[one.id]) for one in OF_NODE])[0]
+            additional: dict[str, Any] = dict(VM) if operation.path == "/tasks/start" and source.random() < 0.7 else {}
+            for key in KEYS[operation.id]:
                 if source.random() < 0.6:
                     value = source.choice(ATOMS)
                     additional[key] = [value, source.choice(ATOMS)] if source.random() < 0.2 else value
-            uri = "/api/v1" + path.replace("/T", f"/vm{source.randrange(7)}")
+            path = operation.path.replace("{task_id}", f"vm{source.randrange(7)}")
+            uri = "/api/v1" + re.sub(r"{\w+}", "s", path)
             try:
                 body = json.dumps(front.mine(**additional)).encode()
                 await asyncio.wait_for(front.network.ask("default", "POST", uri, body), 120)
@@ -295,4 +318,4 @@ def test_random_requests_cause_no_error_of_the_emulator(seed: int) -> None:
         gc.collect()
 
     run(watched)
-    assert not problems
+    assert (problems, unknown_keys) == ([], set())

@@ -62,6 +62,13 @@ def find(method: str, uri: str) -> Operation | None:
     return None
 
 
+def additional_keys(operation: Operation) -> tuple[str, ...]:
+    """Keys of `additional` in a request's body."""
+    schema = operation.value.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    additional = schema.get("properties", {}).get("additional", {})
+    return tuple((_resolved(additional["$ref"]) if "$ref" in additional else additional).get("properties", {}))
+
+
 def wrong_request(operation: Operation, body: str) -> list[str]:
     """Problems of a request's body."""
     if "requestBody" not in operation.value:
