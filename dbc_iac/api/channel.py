@@ -59,6 +59,8 @@ class Connections(Struct, eq=False):
     observer: Callable[[CallEvent], None] | None = None
     turn: Turn | None = None
     """Within it a request is sent; without one, this process is alone."""
+    returned: Callable[[SecretText], None] = lambda _: None
+    """Gets each secret of a reply, which nothing may show from then on."""
     lanes: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """Locks that serialise requests to one target process across client nodes."""
 
@@ -157,10 +159,10 @@ class Channel(Struct, frozen=True):
             return Done(owner)
         if owner is None or isinstance(owner, NodeKeyCredentials):
             return _local_refusal("only a wallet can obtain a session")
-        if (kept := store.load(self.target, owner)) is not None:
+        if (kept := self.kept_session()) is not None:
             return Done(kept)
         async with store.lock(self.target, owner):
-            if (kept := store.load(self.target, owner)) is not None:  # obtained by another call meanwhile
+            if (kept := self.kept_session()) is not None:  # obtained by another call meanwhile
                 return Done(kept)
             request = _Request(_SESSION, {}, CallClass.IDEMPOTENT, for_read=for_read)
             given = session_id_of(await self._freshly_signed(request, owner), self.target)
@@ -168,15 +170,22 @@ class Channel(Struct, frozen=True):
                 return given
             obtained = owner.session(given.value)
             store.save(self.target, owner, obtained)
+            self._secret(obtained)
             return Done(obtained)
 
     def kept_session(self) -> SessionCredentials | None:
         """The stored session of this wallet at the target. Its use needs no signature."""
         match self.credentials:
             case WalletCredentials() | MultisigCredentials() as owner:
-                return self.connections.sessions.load(self.target, owner)
+                kept = self.connections.sessions.load(self.target, owner)
+                self._secret(kept)
+                return kept
             case _:
                 return None
+
+    def _secret(self, session: SessionCredentials | None) -> None:
+        for secret in (session.id, session.sign) if session is not None else ():
+            self.connections.returned(secret)
 
     async def _with_session(self, request: _Request, owner: SessionOwner) -> Outcome[object]:
         for _ in range(2):

@@ -8,10 +8,11 @@ default means that the node sent no value, or an unexpected one. Sizes are GiB a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from types import GenericAlias, UnionType
-from typing import Any, NewType, TypeVar
+from typing import Any, NewType, TypeVar, get_args
 
 from msgspec import NODEFAULT, Struct, field
 from msgspec.structs import fields
@@ -103,6 +104,34 @@ def _fields(kind: type[Struct]) -> list[tuple[str, str, Any, object]]:
         within, _, key = one.encode_name.rpartition(".")
         found.append((within, key, one.type.__args__[0] if isinstance(one.type, UnionType) else one.type, one.default))
     return found
+
+
+def secrets_of(value: object) -> Iterator[SecretText]:
+    """The secrets of a decoded reply, but not of one whose secret is the name of its account."""
+    if isinstance(value, SecretText):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from secrets_of(item)
+    elif isinstance(value, Struct):
+        accounts = {getattr(value, name, "") for name in _ACCOUNTS}
+        for name in _secret_fields(type(value)):
+            yield from (s for s in secrets_of(getattr(value, name)) if s.reveal() not in accounts)
+
+
+_ACCOUNTS = ("user_name", "ipmi_username")
+
+
+@cache
+def _secret_fields(kind: type[Struct]) -> tuple[str, ...]:
+    """The fields with secrets at any depth."""
+    return tuple(one.name for one in fields(kind) if _may_hold_secrets(one.type))
+
+
+def _may_hold_secrets(kind: Any) -> bool:
+    if inner := get_args(kind):
+        return any(map(_may_hold_secrets, inner))
+    return kind is SecretText or (isinstance(kind, type) and issubclass(kind, Struct) and bool(_secret_fields(kind)))
 
 
 class CreatedVm(Struct, frozen=True):

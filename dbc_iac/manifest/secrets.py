@@ -117,7 +117,7 @@ def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: s
 class SecretResolver(Struct, eq=False):
     """Resolve references, each once. `base`: directory of relative file names.
 
-    `places`: fields and source ranges of the references of the project file, for diagnostics.
+    `places`: fields and source ranges of the references of the project file, for diagnostics. `found` gets each secret.
     """
 
     __repr__ = object.__repr__  # environment variables hold secrets
@@ -126,6 +126,7 @@ class SecretResolver(Struct, eq=False):
     base: Path
     exec_seconds: float = EXEC_SECONDS
     places: Places = {}
+    found: Callable[[SecretText], None] = lambda _: None
     _known: dict[SecretRef, SecretText] = field(default_factory=dict)
     _missing: dict[SecretRef, DiagnosticError] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
@@ -150,6 +151,7 @@ class SecretResolver(Struct, eq=False):
             if ref not in self._known and ref not in self._missing:
                 try:
                     self._known[ref] = SecretText(self._read(ref))
+                    self.found(self._known[ref])
                 except DiagnosticError as error:
                     self._missing[ref] = DiagnosticError(*(self._placed(ref, d) for d in error.diagnostics))
         if ref in self._missing:

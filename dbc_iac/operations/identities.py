@@ -24,6 +24,7 @@ from dbc_iac.api.auth.keystore import open_keystore
 from dbc_iac.api.auth.sessions import SessionStore, cache_directory
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
+from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
@@ -42,7 +43,10 @@ _LOG = logging.getLogger("dbc_iac.api")
 
 
 class Identities(Struct):
-    """The credentials of a project by the name of their identity; each is made once. `base`: its directory."""
+    """The credentials of a project by the name of their identity; each is made once. `base`: its directory.
+
+    `returned` gets each secret of a reply.
+    """
 
     __repr__ = object.__repr__  # it holds credentials
 
@@ -51,6 +55,7 @@ class Identities(Struct):
     resolver: SecretResolver
     runtime: Runtime
     base: Path
+    returned: Callable[[SecretText], None]
     _made: dict[str, Credentials] = field(default_factory=dict)
     _preparing: dict[tuple[str, str], asyncio.Task[object]] = field(default_factory=dict)
 
@@ -73,7 +78,7 @@ class Identities(Struct):
             for name, spec in ({} if offline else self.loaded.project.clients).items()
         }
         sessions = SessionStore(cache_directory(self.runtime.environ))
-        return Connections(clients, sessions, self.runtime.uuid, self._report_request, self.runtime.turn)
+        return Connections(clients, sessions, self.runtime.uuid, self._report_request, self.runtime.turn, self.returned)
 
     def _report_request(self, event: CallEvent) -> None:
         """Log a request without its body and its answer, which may hold secrets, and pass it on."""

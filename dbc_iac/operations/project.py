@@ -58,7 +58,7 @@ class Project(Struct, dict=True):
     loaded: LoadedProject
     resolver: SecretResolver
     redaction: Redaction
-    """Redaction of the secrets that have been read so far."""
+    """Redaction of the secrets that have been read so far, here and in replies."""
     sources: dict[str, str] = field(default_factory=dict)
     """The text of every file that was read, by name: excerpts of diagnostics are taken from it."""
 
@@ -97,8 +97,9 @@ class Project(Struct, dict=True):
         )
         stack = loaded.stack(environment, stack)
         places = secret_places(loaded.project, loaded.place)
-        resolver = SecretResolver(runtime.environ, directory, places=places)
-        project = cls(directory, environment, stack, runtime, loaded, resolver, Redaction(resolver.known), sources)
+        redaction = Redaction()
+        resolver = SecretResolver(runtime.environ, directory, places=places, found=redaction.add)
+        project = cls(directory, environment, stack, runtime, loaded, resolver, redaction, sources)
         if loaded.diagnostics.error_count:
             # The valid part is still checked, unless it may refer to a part that could not be read.
             (project.check() if loaded.whole else loaded.diagnostics).raise_errors()
@@ -286,7 +287,7 @@ class Project(Struct, dict=True):
     @cached_property
     def identities(self) -> Identities:
         """The credentials of requests, and the connections to nodes."""
-        return Identities(self.loaded, self.inventory, self.resolver, self.runtime, self.directory)
+        return Identities(self.loaded, self.inventory, self.resolver, self.runtime, self.directory, self.redaction.add)
 
     def _secret(self, address: str, path: str) -> SecretText | None:
         """The secret of a field; None if it is not available."""

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import fields
 
-from dbc_iac.api import responses
+from dbc_iac.api import responses, storage_responses
 from dbc_iac.api.outcome import Done, Unknown, decoded
 from dbc_iac.api.outcome import ShapeError as Shape
-from dbc_iac.api.responses import read
+from dbc_iac.api.responses import read, secrets_of
+from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import AddedServer, ServerView
 from tests.api.support import exchanges
 
@@ -323,3 +326,26 @@ def test_an_id_that_no_path_can_have_is_no_reply(bad: str) -> None:
         vm_details({**DETAILS, "task_id": bad})
     with pytest.raises(Shape, match="not an id"):
         added_servers({"bare_metal_nodes": [{"node_id": bad, "uuid": "a"}]})
+
+
+# Secrets
+
+REPLIES = [
+    kind
+    for module in (responses, storage_responses)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind is not Struct and kind.__module__ == module.__name__
+]
+SECRET = re.compile("pass|secret|key|sign|session|token")
+
+
+@pytest.mark.parametrize("kind", REPLIES, ids=lambda kind: kind.__name__)
+def test_every_secret_of_a_reply_is_found_at_any_depth(kind: type[Struct]) -> None:
+    canaries = {f.name: SecretText(f"canary-of-{f.name}") for f in fields(kind) if SECRET.search(f.name)}
+    reply = kind(**{**dict.fromkeys((f.name for f in fields(kind)), None), **canaries})
+    assert set(secrets_of(((reply,),))) == set(canaries.values())
+
+
+def test_a_password_that_is_the_name_of_its_account_is_no_secret() -> None:
+    vm = vm_details({**DETAILS, "user_name": "ubuntu", "login_password": "ubuntu", "vnc_password": "ubuntu"})
+    assert [*secrets_of(vm)] == []

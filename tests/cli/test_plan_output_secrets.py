@@ -1,4 +1,4 @@
-"""A canary in every secret field of every kind and of the project, searched in every output, log, event, state and error."""
+"""A canary in every secret field of every kind, of the project and of replies, searched in every output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.kinds import MODELS, kind_of
-from tests.cli.test_instances import MANAGER_SEED, SERVER_ID, WORLD
+from tests.cli.test_instances import MANAGER_SEED, SERVER_ID, SERVER_KEY, WORLD
 from tests.projects import NODE_ID, PROJECT, SEED, Emulated, document, project, vm
 
 CANARIES = {
@@ -111,4 +111,54 @@ def test_a_secret_that_a_document_repeats_is_hidden_before_it_is_ever_sent(tmp_p
     assert "log in with ***" in planned.out
     assert "secret-in-the-clear" in asked.out
     assert "description of VirtualMachine/trainer contains the value of a secret" in planned.err
+    emulated.close()
+
+
+def test_secrets_of_replies_are_in_no_output_although_nodes_repeat_them(tmp_path: Path) -> None:
+    ipmi, link = "manager-ipmi", "server-link"
+    lab = project(
+        tmp_path / "lab", vm(),
+        document("BareMetalManager", "rack", {"id": MANAGER, "identity": "owner"}),
+        document("BareMetalInstance", "box", {"nodeId": SERVER_ID, "identity": "tenant"}),
+        environ={"MANAGER": MANAGER_SEED},
+    )  # fmt: skip
+    lab.write({"dbc-iac.yaml": PROJECT.replace("  variables:\n", IDENTITIES)})
+    repeated = f"canary {ipmi} {SERVER_KEY} {link}"
+    server = {**WORLD["managers"][0]["servers"][0], "ipmiPassword": ipmi, "description": repeated}
+    emulated = Emulated(lab, {
+        "managers": [{"seed": MANAGER_SEED, "servers": [server]}],
+        "bmcs": [{"host": "192.168.0.1", "password": ipmi}],
+        "deeplinks": [{"ip": "198.51.100.1", "deviceId": "123456789", "devicePassword": link}],
+        "machines": {SERVER_ID: {"renter": "tenant"}, NODE_ID: {"renter": "tenant"}},
+    })  # fmt: skip
+    assert emulated.run("apply", "--yes").code == 0
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, vnc_password="vnc-of-the-node", login_password="login-of-the-node")
+    [session] = [s.id for s in emulated.network.nodes[NODE_ID].authority.sessions.values()]
+    of_vm = f"canary vnc-of-the-node login-of-the-node {session}"
+    emulated.admin.change_vm(task_id, desc=of_vm)
+    secrets = {*repeated.split(), *of_vm.split()} - {"canary"}
+
+    def shown(line: str) -> str:
+        result = emulated.run(*line.split())
+        assert not [s for s in secrets if s in result.out + result.err], line
+        return result.out + result.err
+
+    for line in ("drift", "drift --json", "vm show trainer", "vm show trainer --json", "server list rack",
+                 "server list rack --json", f"api /tasks/{task_id} --node gpu-a", "api /bare_metal --node rack --json",
+                 f"plan --markdown {tmp_path}/p.md --html {tmp_path}/p.html", "plan --json"):  # fmt: skip
+        assert "canary" in shown(line), line
+    for op, text in (("tasks.modify", of_vm), ("snapshot.list", f"canary {session}")):
+        emulated.network.faults.add(FaultSpec(op=op, kind="refuse", text=f"no: {text}", times=500))
+    lab.write({"manifests/all.yaml": (lab.directory / "manifests/all.yaml").read_text().replace("8Gi", "9Gi")})
+    followed = f"--events {tmp_path}/events.ndjson --report {tmp_path}/report.md"
+    for line in (f"apply --yes -vv {followed}", "apply --yes --json", f"api /snapshot/list/{task_id} --node gpu-a"):
+        assert "no: canary" in shown(line), line
+    written = [path.read_text() for path in tmp_path.iterdir() if path.is_file()]
+    assert len(written) == 4
+    for text in written:
+        assert "canary" in text
+        assert not [s for s in secrets if s in text], text
+    assert "vnc-of-the-node" in emulated.run("vm", "show", "trainer", "--reveal").out
+    assert session in emulated.run("wallet", "session", "gpu-a", "--print").out
     emulated.close()

@@ -71,7 +71,7 @@ def test_a_description_is_shown_with_escapes(emulated: Emulated) -> None:
 def test_the_result_of_any_command_is_escaped_and_redacted_where_it_is_written(as_json: bool) -> None:
     out = io.StringIO()
     app = App(CommandRuntime(out=out, err=io.StringIO(), environ={}), json=as_json)
-    app.redaction = Redaction(lambda: (SecretText(CANARY),))
+    app.redaction = Redaction([SecretText(CANARY)])
     app.show(f"{HOSTILE}\n{CANARY}", {HOSTILE: [CANARY]})
     assert steering(out.getvalue()) == []
     assert CANARY not in out.getvalue()
@@ -88,7 +88,7 @@ def test_a_prompt_is_escaped_and_redacted(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(click, "confirm", answer)
     app = App(CommandRuntime(out=io.StringIO(), err=io.StringIO(), environ={}, terminal=True))
-    app.redaction = Redaction(lambda: (SecretText(CANARY),))
+    app.redaction = Redaction([SecretText(CANARY)])
     confirm(app, f"Break the lock of {HOSTILE} {CANARY}?")
     assert steering(asked[0]) == []
     assert CANARY not in asked[0]

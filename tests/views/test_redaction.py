@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
@@ -13,7 +14,7 @@ from dbc_iac.views.redaction import Redaction
 from tests.views.plans import change, everything, plan
 
 CANARY = "canary-of-a-password"
-HIDE = Redaction(lambda: [SecretText(CANARY), SecretText("short"), SecretText("canary-of-a-password-longer")])
+HIDE = Redaction(map(SecretText, [CANARY, "short", "canary-of-a-password-longer"]))
 
 
 def test_no_part_of_a_plan_an_event_a_report_or_a_problem_keeps_a_secret() -> None:
@@ -43,3 +44,15 @@ def test_the_longest_secret_goes_first_and_short_ones_are_left() -> None:
 def test_a_value_without_secrets_is_unchanged() -> None:
     assert HIDE(everything()).digest == everything().digest
     assert Redaction()(everything()) == everything()
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_secrets_that_are_added_later_are_removed_and_the_longest_first(count: int) -> None:
+    hide = Redaction()
+    assert hide("canary-00000") == "canary-00000"
+    for number in range(count):
+        hide.add(SecretText(f"canary-{number:05}"))
+    hide.add(SecretText("canary-00000-and-more"))
+    assert hide("xcanary-00000x and canary-00000-and-more, canary") == "x***x and ***, canary"
+    assert hide(f"of canary-{count - 1:05}") == "of ***"
+    assert hide("short") == "short"

@@ -20,6 +20,7 @@ from msgspec import Struct
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome, Unknown
+from dbc_iac.api.responses import secrets_of
 from dbc_iac.api.wire_types import Body, UnsafeWireValue, segment
 
 if TYPE_CHECKING:
@@ -106,7 +107,11 @@ class Endpoint(Struct, Generic[P, T], frozen=True):
         return self.function.__name__
 
     async def __call__(self, channel: Channel, *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
-        return await self.function(Call(channel, self), *args, **kwargs)
+        outcome = await self.function(Call(channel, self), *args, **kwargs)
+        if isinstance(outcome, Done):
+            for secret in secrets_of(outcome.value):
+                channel.connections.returned(secret)
+        return outcome
 
 
 def endpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dbc_iac.api.endpoints import ALL, Asks
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
 from dbc_iac.api.raw_request import CREDENTIALS, RawReply, asks_of, class_of, exchange
+from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
@@ -83,6 +85,8 @@ def command(
             return await exchange(channel, path, body, call_class)
 
     reply = run(app, work, yes=yes)
+    for secret in secrets_in(reply.text):
+        app.redaction.add(secret)
     _show(app, reply if reveal else replace(reply, text=blanked(reply.text)), call_class, reveal=reveal)
 
 
@@ -162,14 +166,21 @@ def _show(app: App, reply: RawReply, call_class: CallClass, *, reveal: bool) -> 
 # On the text: JSON of nodes is sometimes broken, and passwords hold neither quotes nor backslashes.
 _SECRETS = re.compile(
     r'("(?:login_password|vnc_password|node_private_key|ipmi_username|ipmi_password|device_password'
-    r'|deeplink_device_password|session_id|session_id_sign|sign)"\s*:\s*")[^"]*'
+    r'|deeplink_device_password|session_id|session_id_sign|sign)"\s*:\s*")([^"]*)'
     r'|((?:pwd:|password: ?))[^"]*'
 )
+_ACCOUNT = re.compile(r'"(?:user_name|ipmi_username)"\s*:\s*"([^"]*)')
+
+
+def secrets_in(text: str) -> Iterator[SecretText]:
+    """The secrets of a reply, which its texts may repeat, but not those that are the name of an account."""
+    accounts = _ACCOUNT.findall(text)
+    yield from (SecretText(m[2]) for m in _SECRETS.finditer(text) if m[1] and m[2] not in accounts)
 
 
 def blanked(text: str) -> str:
     """A reply with *** for passwords, keys and sessions, also in log lines."""
-    return _SECRETS.sub(rf"\1\2{HIDDEN}", text)
+    return _SECRETS.sub(rf"\1\3{HIDDEN}", text)
 
 
 _NAMES: dict[type, str] = {Done: "done", Refused: "refused", Unknown: "unknown"}

@@ -99,7 +99,6 @@ def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: 
     found, details = run(app, work)
     shown = plain_json(details, reveal=reveal)
     value: dict[str, Json] = {"document": found.address, **(shown if isinstance(shown, dict) else {})}
-    app.redaction = app.redaction.also(details.login_password, details.vnc_password)
     app.show(_text(found, details, reveal), value, redact=not reveal)
 
 

@@ -260,7 +260,7 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, identity: st
         write_private(app.directory / out, json.dumps(got, indent=1) + "\n")
         app.show(f"wrote {out}\n{use}", {"target": got["target"], "file": str(out)})
     elif reveal:
-        app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got)
+        app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got, redact=False)
     else:
         text = f"Obtained a session at {got['target']}. Use --print to show it, or --out to write it to a file."
         app.show(text, {"target": got["target"], "obtained": True})

@@ -425,6 +425,25 @@ def test_a_session_is_obtained_by_signature() -> None:
     assert script.paths == ["/mining_nodes/session_id"]
 
 
+def test_secrets_of_a_reply_and_of_a_session_are_passed_on() -> None:
+    wallet, returned = WalletCredentials(key("renter")), set[str]()
+    session = ok({"session_id": session_id(0).text})
+    server = {**SERVER, "deeplink_device_password": "canary-of-deeplink"}
+    script = Script(session, ok(DETAILS), ok({"bare_metal_nodes": [server]}))
+    one = channel(script, credentials=wallet)
+    one.connections.returned = lambda secret: returned.add(secret.reveal())
+    run(vms.vm_details(one, DETAILS["task_id"]))
+    run(bare_metal.list_servers(one))
+    sign = script.bodies[-1]["session_id_sign"]
+    assert returned == {
+        session_id(0).text, sign, DETAILS["login_password"], DETAILS["vnc_password"], "canary-of-deeplink",
+        SERVER["ipmi_password"], SERVER["node_private_key"],
+    }  # fmt: skip
+    returned.clear()
+    assert one.kept_session() is not None
+    assert returned == {session_id(0).text, sign}
+
+
 # Paths
 
 

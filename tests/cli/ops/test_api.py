@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
-from dbc_iac.cli.ops.api import blanked
+from dbc_iac.api.secret import SecretText
+from dbc_iac.cli.ops.api import blanked, secrets_in
 from dbc_iac.emulator import FaultSpec
+from tests.api.test_responses import REPLIES
 from tests.cli.test_instances import MANAGER_SEED, SERVER_KEY, WORLD
 from tests.projects import NODE_ID, Emulated, document, project
 
@@ -122,6 +125,14 @@ def test_a_manager_is_asked_by_the_name_of_its_document(tmp_path: Path) -> None:
 )
 def test_secrets_of_an_answer_are_blanked_also_where_it_is_no_json(text: str, shown: str) -> None:
     assert blanked(text) == shown
+
+
+def test_texts_of_a_reply_do_not_repeat_its_secrets() -> None:
+    keys = [f.encode_name for kind in REPLIES for f in fields(kind) if f.type in {SecretText, SecretText | None}]
+    canaries = {key: f"canary-of-{key}" for key in (*keys, "session_id", "session_id_sign")}
+    assert {s.reveal() for s in secrets_in(json.dumps(canaries))} == {*canaries.values()}
+    account = {"user_name": "ubuntu", "login_password": "ubuntu", "ipmi_username": "admin"}
+    assert [*secrets_in(json.dumps(account))] == []
 
 
 def test_unsigned_sends_no_credentials(emulated: Emulated) -> None:
