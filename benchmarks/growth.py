@@ -26,6 +26,7 @@ from dbc_iac.api.responses import RentOrder
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics
 from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
+from dbc_iac.kinds.framework.capabilities import Marked
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.manifest import template_process
@@ -220,9 +221,9 @@ class Planned:
             return Observation(False, id=tracked.id)
         shown = {f.path for f in kind_of(tracked.kind).fields if not f.rule.not_reported}
         values = {p: v for p, v in tracked.binding.applied.items() if p in shown}
-        marker = ""
-        if tracked.resource is not None:
-            marker = kind_of(tracked.kind).marker(tracked.resource, context.inventory, tracked.generation)
+        kind, marker = kind_of(tracked.kind), ""
+        if tracked.resource is not None and isinstance(kind, Marked):
+            marker = kind.marker(tracked.resource, context.inventory, tracked.generation)
         return Observation(True, id=tracked.id, values=values, marker=marker)
 
     def facts(self, inventory: Inventory, refreshed: RefreshedState) -> PreflightFacts:

@@ -16,7 +16,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCo
 from dbc_iac.importing.bind import OtherStacks, adopt
 from dbc_iac.kinds import Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Host
+from dbc_iac.kinds.framework.capabilities import Host, Marked
 from dbc_iac.kinds.framework.ownership_marker import parse_marker
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.check.references import dependencies
@@ -130,7 +130,7 @@ def _needed(resource: Resource[Spec], context: PlanContext) -> str:
 
 def _proof(candidate: TrackedObject, resource: Resource[Spec], seen: Observation, context: PlanContext) -> str:
     kind, marker = kind_of(candidate.kind), parse_marker(seen.marker)
-    if isinstance(kind, Host) and marker is not None:
+    if isinstance(kind, Host) and isinstance(kind, Marked) and marker is not None:
         name = "" if marker.name == resource.name else f", created as {marker.name}"
         if kind.matches(marker, resource, context.inventory):
             return f"id and marker of generation {marker.generation}{name}; hidden fields match the manifest"

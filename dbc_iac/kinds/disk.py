@@ -18,7 +18,7 @@ from dbc_iac.api.responses import VmDisk
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import Child, UsesCapacity
+from dbc_iac.kinds.framework.capabilities import Child, IdFromNode, Recoverable, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, nested
@@ -180,7 +180,7 @@ async def _added(lookup: Lookup, reader: CachedReader) -> dict[str, dict[str, Js
 
 
 @register
-class Disk(Kind[DiskSpec], Child, UsesCapacity, Importable):
+class Disk(Kind[DiskSpec], Child, Recoverable, IdFromNode, UsesCapacity, Importable):
     name = "Disk"
     ids_in_paths = False
     name_prefix = "disk"

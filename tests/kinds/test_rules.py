@@ -12,8 +12,9 @@ from dbc_iac.api.requests import CreateVm, ModifyVm
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.json import Json
 from dbc_iac.kinds import MODELS, Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Host, UsesCapacity
+from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Host, IdFromNode, Marked, UsesCapacity
 from dbc_iac.kinds.framework.goal import Goal, Needs
+from dbc_iac.kinds.framework.kind import Kind
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.spec import SpecField, rules_under
 from dbc_iac.kinds.framework.values import GoalInput, Lookup
@@ -161,7 +162,9 @@ def _marker(given: dict[str, Json]) -> str:
         for kind, spec in {"Node": node, "VirtualMachine": vm}.items()
     }
     inventory = Inventory("lab", "00", "main", resources)
-    return kind_of("VirtualMachine").marker(resources["VirtualMachine/a"], inventory, 1)
+    kind = kind_of("VirtualMachine")
+    assert isinstance(kind, Marked)
+    return kind.marker(resources["VirtualMachine/a"], inventory, 1)
 
 
 def test_ports_of_the_rules_are_those_of_the_capacity() -> None:
@@ -183,6 +186,7 @@ def test_capabilities_name_fields_of_their_kind(name: str) -> None:
     assert kind.power_field == ("power" if "power" in paths else "")
     if isinstance(kind, Host):
         assert {kind.power_field, kind.order_field} <= paths.keys()
+    assert isinstance(kind, IdFromNode) == (type(kind).identity is Kind.identity and not kind.read_only)
     if isinstance(kind, FileProvider):
         assert kind.file_field in {"", *paths}
 

@@ -36,7 +36,7 @@ from dbc_iac.api.responses import NodeDisk, NodeHardware, RentOrder, StoredImage
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import UsesCapacity, capacity
+from dbc_iac.kinds.framework.capabilities import Marked, UsesCapacity, capacity
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
@@ -154,7 +154,7 @@ class Case:
         resource = self._resource(given["address"])
         kind, generation = kind_of(resource.kind), given.get("generation", 1)
         detail: dict[str, Any] = {"route": kind.route(resource, self.applied).to_json(), "kind": resource.kind}
-        detail["marker"] = kind.marker(resource, self.applied, generation)
+        detail["marker"] = kind.marker(resource, self.applied, generation) if isinstance(kind, Marked) else ""
         parent = bindings.get(parent_address(resource))
         detail["vm"] = parent.id if parent is not None else ""
         if given.get("creates"):
@@ -189,7 +189,8 @@ class Case:
         more = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "fields"}
         if more.get("present", True) is None:
             values = {}
-        marker = kind.marker(self._resource(address), self.applied, tracked.generation)
+        resource, generation = self._resource(address), tracked.generation
+        marker = kind.marker(resource, self.applied, generation) if isinstance(kind, Marked) else ""
         seen: dict[str, Any] = {"present": True, "id": tracked.id, "values": values, "marker": marker, **more}
         return Observation(**seen)
 

@@ -21,6 +21,7 @@ from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.bare_metal.manager import BareMetalManager
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
+from dbc_iac.kinds.framework.capabilities import IdFromNode
 from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, unseen
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
@@ -188,7 +189,7 @@ def entry_fields(server: ServerView) -> dict[str, Json]:
 
 
 @register
-class BareMetalServer(Kind[BareMetalServerSpec], Importable):
+class BareMetalServer(Kind[BareMetalServerSpec], IdFromNode, Importable):
     name = "BareMetalServer"
     place = "BareMetalManager"
     name_prefix = "server"

@@ -14,11 +14,13 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.goal import Goal
-from dbc_iac.kinds.framework.inventory import Resource
+from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import Kind, kind_of
+from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
 from dbc_iac.kinds.images.files import FileAt
+from dbc_iac.state.document import Binding
 
 
 class Host(ABC):
@@ -62,6 +64,44 @@ class Child:
     def part_of(self, seen: Observation) -> str:
         """The part of its host that it is; empty if it is an object of its own, which can be imported."""
         return ""
+
+
+class Marked(ABC):
+    """Has an ownership marker in the description of its object."""
+
+    @abstractmethod
+    def marker(self, resource: Resource[Any], inventory: Inventory, generation: int) -> str:
+        """The ownership marker of the object."""
+
+    def matches(self, marker: Marker, resource: Resource[Any], inventory: Inventory) -> bool:
+        """Whether an object with that marker was created with the hidden fields of the manifest."""
+        expected = parse_marker(self.marker(resource, inventory, marker.generation))
+        return expected is not None and expected.digest == marker.digest
+
+
+class Recoverable(ABC):
+    """Is found again when the state was lost."""
+
+    def places(self, inventory: Inventory) -> Iterable[Route]:
+        """Routes to every machine that may have its objects."""
+        return ()
+
+    @abstractmethod
+    async def unmanaged(self, lookup: Lookup, inventory: Inventory, reader: CachedReader) -> Mapping[str, Unmanaged]:
+        """Objects on a target, or on `lookup.parent_id`, that may belong to a resource outside the state, by id."""
+
+
+class IdFromNode(ABC):
+    """Gets its id with the answer to its creation."""
+
+    @abstractmethod
+    async def trace(
+        self, lookup: Lookup, sent: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
+    ) -> Observation:
+        """The object of a creation whose answer was lost.
+
+        `sent` is the binding that was sent, `detail` the pre-image in the journal, `taken` are ids of other objects.
+        """
 
 
 class FileProvider(ABC):

@@ -16,12 +16,10 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
-from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Facts
 from dbc_iac.kinds.framework.spec import Spec, spec_fields
-from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, Unmanaged
-from dbc_iac.state.document import Binding
+from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation
 
 S = TypeVar("S", bound=Spec)
 
@@ -115,35 +113,9 @@ class Kind(ABC, Generic[S]):
         """The id that the object will have; empty if the node chooses it."""
         return ""
 
-    def marker(self, resource: Resource[S], inventory: Inventory, generation: int) -> str:
-        """The ownership marker of the object; empty if the API has no place for one."""
-        return ""
-
-    def matches(self, marker: Marker, resource: Resource[S], inventory: Inventory) -> bool:
-        """Whether an object with that marker was created with the hidden fields of the manifest."""
-        expected = parse_marker(self.marker(resource, inventory, marker.generation))
-        return expected is not None and expected.digest == marker.digest
-
     def natural_key(self, resource: Resource[S], inventory: Inventory) -> str:
         """Key by which an object outside the state is found (a name, a uuid); empty if the API has none."""
         return ""
-
-    def places(self, inventory: Inventory) -> Iterable[Route]:
-        """Routes to every machine that may have its objects."""
-        return ()
-
-    async def trace(
-        self, lookup: Lookup, sent: Binding, detail: Mapping[str, Json], taken: frozenset[str], reader: CachedReader
-    ) -> Observation:
-        """The object of a creation whose answer, with its id, was lost.
-
-        `sent` is the binding that was sent, `detail` the pre-image in the journal, `taken` are ids of other objects.
-        """
-        return await self.observe(lookup, reader)
-
-    async def unmanaged(self, lookup: Lookup, inventory: Inventory, reader: CachedReader) -> Mapping[str, Unmanaged]:
-        """Objects on a target, or on `lookup.parent_id`, that may belong to a resource outside the state, by id."""
-        return {}
 
     def check(self, resource: Resource[S], inventory: Inventory) -> Iterable[Diagnostic]:
         """Problems that the manifests alone show."""

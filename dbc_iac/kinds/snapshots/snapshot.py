@@ -20,7 +20,7 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.capabilities import Child, UsesImageServer
+from dbc_iac.kinds.framework.capabilities import Child, Marked, Recoverable, UsesImageServer
 from dbc_iac.kinds.framework.capacity import Machine
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, nested
@@ -140,7 +140,7 @@ class SnapshotAbsent(Goal, frozen=True, kw_only=True):
 
 
 @register
-class Snapshot(Kind[SnapshotSpec], Child, UsesImageServer, Importable):
+class Snapshot(Kind[SnapshotSpec], Child, Marked, Recoverable, UsesImageServer, Importable):
     name = "Snapshot"
     name_prefix = "snapshot"
     spec = SnapshotSpec

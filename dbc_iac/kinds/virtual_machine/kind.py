@@ -10,7 +10,7 @@ from typing import Any, Literal
 from dbc_iac.address import Address
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import FileProvider, Host, UsesCapacity
+from dbc_iac.kinds.framework.capabilities import FileProvider, Host, Marked, Recoverable, UsesCapacity
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.goal import Goal
 from dbc_iac.kinds.framework.importable import Existing, Found, Importable, environment_reference, nested
@@ -56,7 +56,7 @@ HIDDEN = ("image", "biosMode", "multicast", "nicModel", "dataDisk.file")
 
 
 @register
-class VirtualMachine(Kind[VirtualMachineSpec], Host, UsesCapacity, FileProvider, Importable):
+class VirtualMachine(Kind[VirtualMachineSpec], Host, Marked, Recoverable, UsesCapacity, FileProvider, Importable):
     name = "VirtualMachine"
     name_prefix = "vm"
     spec = VirtualMachineSpec

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import power_of
+from dbc_iac.kinds.framework.capabilities import Marked, power_of
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.node import AUTO
@@ -155,7 +155,7 @@ def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec]
     timeouts = resource.spec.timeouts
     lifecycle = resource.spec.lifecycle
     parent = parent_address(resource) if kind.parent_field else ""
-    marker = kind.marker(resource, context.inventory, tracked.generation)
+    marker = kind.marker(resource, context.inventory, tracked.generation) if isinstance(kind, Marked) else ""
     old = Placement()
     if binding is not None:  # the VM of the bound object only if that is another
         moved = (binding.parent, tracked.parent_id) if binding.parent != parent else ("", "")

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import capacity
+from dbc_iac.kinds.framework.capabilities import Marked, capacity
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.diff import initial
@@ -87,7 +87,7 @@ def new_object(
             kind.identity(resource, context.inventory, generation),
             tracked.id,
             generation,
-            kind.marker(resource, context.inventory, generation),
+            kind.marker(resource, context.inventory, generation) if isinstance(kind, Marked) else "",
             known,
         ),
         resolved={k: v for k, v in base.resolved.items() if k in kind.port_fields},

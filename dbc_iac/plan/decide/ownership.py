@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import Marked
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
@@ -26,8 +27,8 @@ def with_birth(context: PlanContext, resource: Resource[Spec], base: Change, obs
 
     The name in the marker may be an earlier one: a rename does not change it.
     """
-    born = _born(context, base, observation)
-    if born is None or not kind_of(base.kind).matches(born, resource, context.inventory):
+    kind, born = kind_of(base.kind), _born(context, base, observation)
+    if born is None or not isinstance(kind, Marked) or not kind.matches(born, resource, context.inventory):
         return base
     return replace(base, identity=replace(base.identity, generation=born.generation, marker=str(born)))
 

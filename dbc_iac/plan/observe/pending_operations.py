@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dbc_iac.address import Address
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
+from dbc_iac.kinds.framework.capabilities import Marked
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.model import Action, Change
@@ -61,7 +62,7 @@ def matches_spec(
     if not operation.creates or not isinstance(sent_route, dict):
         return True
     kind = kind_of(resource.kind)
-    marker = kind.marker(resource, inventory, operation.generation)
+    marker = kind.marker(resource, inventory, operation.generation) if isinstance(kind, Marked) else ""
     same_vm = not kind.parent_field or operation.detail.get("vm", parent_id) == parent_id
     if sent_route.get("target") != route.target or not same_vm or operation.detail.get("marker", marker) != marker:
         return False

@@ -14,7 +14,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
-from dbc_iac.kinds.framework.capabilities import Child, Host, host, power_of
+from dbc_iac.kinds.framework.capabilities import Child, Host, IdFromNode, host, power_of
 from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup
@@ -180,9 +180,10 @@ async def observe(tracked: TrackedObject, context: PlanContext, reader: CachedRe
     binding = tracked.binding if tracked.resource is not None else tracked.binding or tracked.pending
     lookup = Lookup(tracked.address, tracked.place, tracked.id, tracked.generation, binding, key, tracked.parent_id)
     try:
-        if tracked.pending is not None and operation is not None and not tracked.id:
+        sent = tracked.pending
+        if sent is not None and operation is not None and not tracked.id and isinstance(kind, IdFromNode):
             taken = frozenset(b.id for b in context.state.bindings.values())
-            return await kind.trace(lookup, tracked.pending, operation.detail, taken, reader)
+            return await kind.trace(lookup, sent, operation.detail, taken, reader)
         seen = await kind.observe(lookup, reader)
     except UnsafeWireValue as error:
         if tracked.binding is None and tracked.pending is None:

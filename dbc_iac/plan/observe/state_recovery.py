@@ -19,7 +19,7 @@ from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
-from dbc_iac.kinds.framework.capabilities import Child, Host
+from dbc_iac.kinds.framework.capabilities import Child, Host, Recoverable
 from dbc_iac.kinds.framework.ownership_marker import Marker
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup, Unmanaged
@@ -148,17 +148,17 @@ def _former_names(tracked: TrackedObject, context: PlanContext, made: RecoveredS
 
 async def _unmanaged_hosts(context: PlanContext, reader: CachedReader, new: Iterable[TrackedObject]) -> Iterable[_Host]:
     """Hosts of this project and stack, each once, on the machines of all manifests, not only those of `new`."""
-    kinds = {c.kind for c in new}
-    places = [(c.kind, c.route) for c in new] + [(k, r) for k in kinds for r in kind_of(k).places(context.inventory)]
-    ways = list(dict.fromkeys(places))
+    kinds = {name: kind for c in new if isinstance(kind := kind_of(name := c.kind), Recoverable)}
+    ways = dict.fromkeys((c.kind, c.route) for c in new if c.kind in kinds)
+    ways |= dict.fromkeys((name, route) for name, kind in kinds.items() for route in kind.places(context.inventory))
     seen = await asyncio.gather(
-        *(kind_of(kind).unmanaged(Lookup("", route, "", 1), context.inventory, reader) for kind, route in ways)
+        *(kinds[name].unmanaged(Lookup("", route, "", 1), context.inventory, reader) for name, route in ways)
     )
     found: dict[tuple[str, str], _Host] = {}
-    for (kind, route), listed in zip(ways, seen, strict=True):
+    for (name, route), listed in zip(ways, seen, strict=True):
         for identity, one in listed.items():
             if one.marker is not None:
-                host = _Host(identity, route, Address.of(kind, one.marker.name), one.marker, one.derived)
+                host = _Host(identity, route, Address.of(name, one.marker.name), one.marker, one.derived)
                 found.setdefault((route.target, identity), host)
     return found.values()
 
@@ -253,7 +253,8 @@ async def _recover_children(
         alike = {a: c for a, c in waiting.items() if c.kind == name}
         first = next(iter(alike.values()))
         lookup = Lookup(first.address, first.place, "", 1, None, "", first.parent_id)
-        there = await kind_of(name).unmanaged(lookup, context.inventory, reader)
+        kind = kind_of(name)
+        there = await kind.unmanaged(lookup, context.inventory, reader) if isinstance(kind, Recoverable) else {}
         for address, tracked in alike.items():
             former = there.keys() & _former_names(tracked, context, made)
             if tracked.id not in there and len(former) == 1:
