@@ -35,8 +35,8 @@ from dbc_iac.operations.project import Project
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
 from dbc_iac.plan.check.preflight import PreflightFacts
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.decide.moved_blocks import check_lists, renamed
+from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
 from dbc_iac.plan.planner import complete, decide, with_resolved

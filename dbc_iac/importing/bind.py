@@ -15,10 +15,10 @@ from dbc_iac.kinds.framework.capabilities import Child
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.framework.values import Lookup
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 from dbc_iac.plan.decide.port_allocation import choose_ports
+from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import find_tracked_objects, parent_address
 from dbc_iac.state.document import Binding

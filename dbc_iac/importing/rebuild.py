@@ -19,9 +19,9 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capabilities import Host, Marked
 from dbc_iac.kinds.framework.ownership_marker import parse_marker
 from dbc_iac.kinds.framework.spec import Spec
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.ownership import Object
+from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.refresh import observe
 from dbc_iac.plan.observe.state_recovery import recover_state
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.operations.project import Project
-from dbc_iac.plan.check.file_dependencies import implicit_dependencies
-from dbc_iac.plan.check.references import dependencies
+from dbc_iac.plan.dependencies import dependencies, implicit_dependencies
 from dbc_iac.views.graph import Graph, documents_graph
 
 

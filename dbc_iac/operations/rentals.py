@@ -9,8 +9,8 @@ from dbc_iac.api.chain import ChainNode
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Locator, Severity
 from dbc_iac.manifest.project import ChainSpec
 from dbc_iac.operations.runtime import Runtime
+from dbc_iac.plan.chain import ChainClock
 from dbc_iac.plan.model import Rental
-from dbc_iac.plan.observe.rentals import ChainClock
 from dbc_iac.views.wording import end_text
 
 PORT = "chain"

@@ -1,4 +1,4 @@
-"""Planning: references, refresh, three-way diff, preflight, rails, steps. It reads; it cannot make a mutating call."""
+"""Planning: references, refresh, three-way diff, steps, preflight, guardrails. Reads only."""
 
 from dbc_iac.plan.check.references import check_inventory
 from dbc_iac.plan.context import PlanContext, PlanOptions

@@ -13,7 +13,7 @@ from dbc_iac.kinds.framework.cached_reader import Connect
 from dbc_iac.state.document import State
 
 if TYPE_CHECKING:
-    from dbc_iac.plan.observe.rentals import ChainClock
+    from dbc_iac.plan.chain import ChainClock
 
 
 class PlanOptions(Struct, frozen=True, forbid_unknown_fields=True):

@@ -137,6 +137,13 @@ class Change(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
         return str((self.placement.route or self.old_placement.route).get("target"))
 
     @property
+    def keeps_identity(self) -> bool:
+        """Whether the new object has the identity of the old one: its name, and its machine where that matters."""
+        place, before = self.placement.route.get("target"), self.old_placement.route.get("target")
+        there = kind_of(self.kind).location_independent or before in {None, place}
+        return bool(self.identity.id) and self.identity.id == self.identity.old_id and there
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """Addresses that must exist before it."""
         return tuple(dict.fromkeys((*self.dependencies, *self.follows)))

@@ -20,13 +20,14 @@ from dbc_iac.kinds.framework.capabilities import Host, power_of
 from dbc_iac.plan.check.file_dependencies import spare_used, spoiling, with_users
 from dbc_iac.plan.check.guardrails import check_guardrails, check_offline_never, likely_renames
 from dbc_iac.plan.check.preflight import PreflightFacts, check_authority, check_preflight, read_facts
-from dbc_iac.plan.check.references import check_inventory, closure
+from dbc_iac.plan.check.references import check_inventory
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet, decide_changes
 from dbc_iac.plan.decide.port_allocation import choose_ports
 from dbc_iac.plan.decide.propagation import propagate
 from dbc_iac.plan.decide.targets import by_need, check_named, keep_parents, left_with, of_this_run, targeted
 from dbc_iac.plan.decide.unreadable import unreadable
+from dbc_iac.plan.dependencies import closure
 from dbc_iac.plan.model import Action, Change, Plan, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered

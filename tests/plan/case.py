@@ -41,8 +41,8 @@ from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
 from dbc_iac.plan.check.preflight import PreflightFacts
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.decide.moved_blocks import renamed
+from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.model import Change, Step
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address

@@ -24,8 +24,9 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Reading, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.rentals import chain_clock
+from dbc_iac.plan.chain import ChainHead
 from dbc_iac.plan.model import Rental
-from dbc_iac.plan.observe.rentals import ChainHead, order_of, rental_of
+from dbc_iac.plan.observe.rentals import order_of, rental_of
 from dbc_iac.views.text.tables import gib, members, object_text, plain_json, table
 from dbc_iac.views.wording import count, end_text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -63,3 +64,41 @@ class Capacity(Struct, frozen=True):
     def _contested(self, other: Capacity) -> frozenset[tuple[str, int]]:
         both = self.ports & other.ports
         return both | (self.start_ports & other.ports) | (self.ports & other.start_ports)
+
+
+class Allocations(Struct):
+    """Ports and public addresses of one machine by holder: conflicts are found without comparing each pair."""
+
+    _ports: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _start_ports: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _addresses: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, holder: str, capacity: Capacity) -> None:
+        """Add what a holder has, to what it has already."""
+        for port in capacity.ports:
+            self._ports[port].add(holder)
+        for port in capacity.start_ports:
+            self._start_ports[port].add(holder)
+        for address in capacity.addresses:
+            self._addresses[address].add(holder)
+
+    @property
+    def ports(self) -> set[int]:
+        """All ports that a holder has, or needs free at its start."""
+        return {port for _, port in (*self._ports, *self._start_ports)}
+
+    def clashing(self, capacity: Capacity) -> set[str]:
+        """Holders of ports and public addresses that a resource would contest."""
+        found: set[str] = set()
+        for port in capacity.ports:
+            found.update(self._ports.get(port, ()), self._start_ports.get(port, ()))
+        for port in capacity.start_ports:
+            found.update(self._ports.get(port, ()))
+        for address in capacity.addresses:
+            found.update(self._addresses.get(address, ()))
+        return found
+
+    def contested(self, capacity: Capacity) -> set[int]:
+        """Ports of a resource that keep it from running at the same time as a holder."""
+        held = {p for p in capacity.ports if p in self._ports or p in self._start_ports}
+        return {port for _, port in held | {p for p in capacity.start_ports if p in self._ports}}

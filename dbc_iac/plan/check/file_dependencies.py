@@ -1,4 +1,4 @@
-"""Implicit dependencies through image files on machines, which the API does not show. Pure.
+"""Users of image files on machines, which the API does not show. Pure.
 
 A file is not deleted or overwritten while a resource that stays uses it; its users are deleted first.
 """
@@ -7,69 +7,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
-from graphlib import CycleError, TopologicalSorter
 
 from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Related, Severity
-from dbc_iac.kinds import Inventory, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import build_files, made_from, provided_files, runtime_files
+from dbc_iac.kinds import Inventory, kind_of
+from dbc_iac.kinds.framework.capabilities import made_from, provided_files, runtime_files
 from dbc_iac.kinds.framework.goal import Goal
-from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.images.files import FileAt
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.dependencies import has_route
 from dbc_iac.plan.model import Action, Change
 from dbc_iac.plan.schedule.step_builder import goals_of
 from dbc_iac.state.document import Binding
 
 _GOES = frozenset({Action.DELETE, Action.REPLACE})
-
-
-@lru_cache(maxsize=4)
-def implicit_dependencies(inventory: Inventory) -> Mapping[str, frozenset[str]]:
-    """Resources that provide a file which another one is built from, by the address of that other one.
-
-    A dependency that would close a cycle is left out: the references of the manifests count.
-    """
-    sound = [r for r in inventory.resources.values() if _sound(r, inventory)]
-    fields = {r.address: kind_of(r.kind).desired(r, inventory) for r in sound if not kind_of(r.kind).read_only}
-    brought: dict[FileAt, str] = {}
-    for address, values in fields.items():
-        for file in provided_files(kind_of(inventory.resources[address].kind), values):
-            brought.setdefault(file, address)
-    if not brought:
-        return {}
-    edges: dict[str, frozenset[str]] = {}
-    for address, values in fields.items():
-        needed = build_files(kind_of(inventory.resources[address].kind), values)
-        edges[address] = frozenset(brought[f] for f in needed & brought.keys()) - {address}
-    return _without_rings({a: e for a, e in edges.items() if e}, inventory)
-
-
-def _sound(resource: Resource[Spec], inventory: Inventory) -> bool:
-    """Whether its fields are known: all references on the route to its machine exist."""
-    try:
-        kind_of(resource.kind).route(resource, inventory)
-    except KeyError:
-        return False
-    return True
-
-
-def _without_rings(edges: dict[str, frozenset[str]], inventory: Inventory) -> dict[str, frozenset[str]]:
-    named = {a: frozenset(dependencies(r, inventory)) for a, r in inventory.resources.items()}
-    while True:
-        try:
-            TopologicalSorter({a: needed | edges.get(a, frozenset()) for a, needed in named.items()}).prepare()
-        except CycleError as error:
-            ring = frozenset(error.args[1])
-            left = {a: needed - ring if a in ring else needed for a, needed in edges.items()}
-            if left == edges:  # a cycle of references, which is reported elsewhere
-                return {}
-            edges = left
-        else:
-            return edges
 
 
 def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]) -> list[str]:
@@ -80,7 +32,7 @@ def users_of(file: FileAt, inventory: Inventory, bindings: Mapping[str, Binding]
 
 def _external(inventory: Inventory) -> dict[str, frozenset[FileAt]]:
     """Files of external resources, by address."""
-    found = (r for r in inventory.resources.values() if r.external and _sound(r, inventory))
+    found = (r for r in inventory.resources.values() if r.external and has_route(r, inventory))
     return {r.address: runtime_files(kind_of(r.kind), kind_of(r.kind).desired(r, inventory)) for r in found}
 
 

@@ -16,30 +16,12 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Related
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import Child
 from dbc_iac.kinds.framework.spec import Spec
+from dbc_iac.plan.dependencies import closure, dependencies, field_references, references
 
 MAX_SUGGESTIONS = 50
 """References to nothing for which a similar name is looked for: each is compared with all names."""
 MAX_RELATED = 10
 """References of a cycle that are shown."""
-
-
-def references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
-    """References of a resource, as (path in its spec, address), its `dependsOn` included."""
-    yield from _of_fields(resource)
-    for index, address in enumerate(resource.spec.depends_on):
-        yield f"dependsOn.{index}", address
-
-
-def _of_fields(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
-    for field in kind_of(resource.kind).reference_fields:
-        reference, name = field.reference, field.read(resource.spec)
-        if reference is not None and name is not None and not (reference.unless and name.endswith(reference.unless)):
-            yield field.path, f"{reference.kind}/{name}"
-
-
-def dependencies(resource: Resource[Spec], inventory: Inventory) -> tuple[str, ...]:
-    """Addresses that must exist before a resource, each once, in order."""
-    return tuple(dict.fromkeys(a for _, a in references(resource) if a in inventory.resources))
 
 
 def check_inventory(
@@ -82,7 +64,7 @@ def check_fields(inventory: Inventory) -> Diagnostics:
     """Fields that refer to nothing. Such a resource has no route, so that it cannot be destroyed either."""
     found, names = Diagnostics(), _Names(inventory)
     for resource in inventory.resources.values():
-        for path, address in _of_fields(resource):
+        for path, address in field_references(resource):
             if address not in inventory.resources:
                 found.add(_dangling(resource, path, address, names))
     return found
@@ -221,14 +203,3 @@ def _with_dependents(addresses: set[str], inventory: Inventory) -> set[str]:
         for needed in dependencies(resource, inventory):
             dependents[needed].append(address)
     return closure(addresses, dependents)
-
-
-def closure(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
-    """These names, and all that follow them, directly or not."""
-    found = set(names)
-    todo = [*found]
-    while todo:
-        more = [name for name in following.get(todo.pop(), ()) if name not in found]
-        found.update(more)
-        todo += more
-    return found

@@ -14,8 +14,6 @@ from dbc_iac.kinds.framework.capabilities import Marked, power_of
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.kinds.node import AUTO
-from dbc_iac.plan.check.file_dependencies import implicit_dependencies
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.decide.creations import new_object, unbound
 from dbc_iac.plan.decide.deletions import (
@@ -30,6 +28,7 @@ from dbc_iac.plan.decide.deletions import (
 )
 from dbc_iac.plan.decide.diff import Difference, difference
 from dbc_iac.plan.decide.ownership import elsewhere, moved_node
+from dbc_iac.plan.dependencies import dependencies, implicit_dependencies
 from dbc_iac.plan.model import Action, Change, FieldChange, Identity, Placement
 from dbc_iac.plan.observe.pending_operations import requires_replacement
 from dbc_iac.plan.observe.refresh import RefreshedState

@@ -10,8 +10,8 @@ from dbc_iac.diagnostics import Diagnostics
 from dbc_iac.json import Json
 from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.framework.capabilities import capacity, power_of
+from dbc_iac.kinds.framework.capacity import Allocations
 from dbc_iac.kinds.node import AUTO, HOST_PORTS, auto_ports, kept_auto_port, no_free_port
-from dbc_iac.plan.check.capacity import Allocations
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
 

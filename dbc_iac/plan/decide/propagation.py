@@ -13,7 +13,6 @@ from dbc_iac.plan.decide.changes import ChangeSet, not_ignored
 from dbc_iac.plan.decide.deletions import data_loss
 from dbc_iac.plan.decide.diff import initial
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.schedule.step_builder import keeps_identity
 
 _NEW = frozenset({Action.CREATE, Action.REPLACE})
 _DELETED = frozenset({Action.DELETE, Action.REPLACE, Action.FORGET})
@@ -25,7 +24,7 @@ def propagate(change_set: ChangeSet) -> None:
     for address, change in changes.items():
         if (parent := changes.get(change.placement.parent)) is not None:
             changes[address] = _with_parent(change, parent, change_set)
-    networks = {c.address: c for c in changes.values() if c.action is Action.REPLACE and keeps_identity(c)}
+    networks = {c.address: c for c in changes.values() if c.action is Action.REPLACE and c.keeps_identity}
     if networks:
         _same_name_networks(networks, changes, change_set.problems)
     if unknown := {a for a, c in changes.items() if c.action is Action.UNKNOWN}:

@@ -19,8 +19,8 @@ from dbc_iac.kinds.framework.capacity import Capacity
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup
 from dbc_iac.kinds.node import AUTO, kept_auto_port
-from dbc_iac.plan.check.references import dependencies
 from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.state_recovery import recover_state
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, tracked_object
 

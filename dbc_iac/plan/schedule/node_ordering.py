@@ -13,9 +13,8 @@ from msgspec.structs import replace
 
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host, capacity
-from dbc_iac.kinds.framework.capacity import Capacity
-from dbc_iac.plan.check.capacity import Allocations
-from dbc_iac.plan.check.references import closure
+from dbc_iac.kinds.framework.capacity import Allocations, Capacity
+from dbc_iac.plan.dependencies import closure
 from dbc_iac.plan.model import Action, Change, StepKind
 from dbc_iac.plan.schedule.step_builder import StepBuilder, removal_key, window_key
 

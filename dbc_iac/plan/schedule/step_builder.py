@@ -41,13 +41,6 @@ def goal_input(change: Change) -> GoalInput:
     )
 
 
-def keeps_identity(change: Change) -> bool:
-    """Whether the new object has the identity of the old one: its name, and its machine where that matters."""
-    place, before = change.placement.route.get("target"), change.old_placement.route.get("target")
-    there = kind_of(change.kind).location_independent or before in {None, place}
-    return bool(change.identity.id) and change.identity.id == change.identity.old_id and there
-
-
 class Goals(Struct, frozen=True):
     """Goals of one change, by phase.
 

@@ -27,7 +27,6 @@ from dbc_iac.plan.schedule.step_builder import (
     StepBuilder,
     goal_input,
     goals_of,
-    keeps_identity,
     removal_key,
     window_key,
 )
@@ -249,7 +248,7 @@ def _order_creation(
 def _order_replacement(change: Change, builders: dict[str, StepBuilder]) -> None:
     """Delete first where the manifest says so, or where both have the same identity; else create first."""
     removal = builders[removal_key(change.address)]
-    same = keeps_identity(change)
+    same = change.keeps_identity
     hosted = bool(change.placement.parent)
     if same or (change.delete_first and kind_of(change.kind).replace_in_place_last):
         builders[change.address].after.add(removal.key)
@@ -299,4 +298,4 @@ def _order_users(change: Change, uses: _Uses, builders: dict[str, StepBuilder]) 
 
 def _waits_for(other: Change, change: Change) -> bool:
     """Whether a replacement needs the new object, whose identity is free only after the deletion."""
-    return keeps_identity(change) and change.address in other.dependencies
+    return change.keeps_identity and change.address in other.dependencies

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dbc_iac.kinds import Inventory, Resource
-from dbc_iac.kinds.framework.capacity import Capacity
-from dbc_iac.plan.check.capacity import Allocations
+from dbc_iac.kinds.framework.capacity import Allocations, Capacity
 
 
 def _image(resource: Resource[Any], inventory: Inventory) -> str:
