@@ -13,8 +13,10 @@ from typing import Any
 import yaml
 
 from dbc_iac.address import Address
+from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.importing.discover import UnmanagedObject
-from dbc_iac.kinds.framework.importable import Found, importable
+from dbc_iac.kinds.framework.importable import Found, importable, unwritable_sizes
+from dbc_iac.kinds.framework.kind import kind_of
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.manifest.templates import has_markup
 
@@ -37,19 +39,38 @@ def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> d
     return addresses
 
 
-def manifests(documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]) -> dict[str, str]:
-    """Text by file name. `bound`: addresses of managed VMs by task id, for their disks and snapshots."""
+def manifests(
+    documents: Mapping[str, UnmanagedObject], bound: Mapping[str, str]
+) -> tuple[dict[str, str], list[Diagnostic]]:
+    """Text by file name; and a warning for each value that no manifest can have.
+
+    `bound`: addresses of managed VMs by task id, for their disks and snapshots.
+    """
     hosts = {f.id: a for a, f in documents.items() if not f.parent_id} | dict(bound)
     names = {(f.kind, f.id): Address(a).name for a, f in documents.items()}
     files: dict[str, list[dict[str, Any]]] = {}
+    comments: dict[str, list[str]] = {}
+    warnings: list[Diagnostic] = []
     for address, one in documents.items():
         name = Address(address).name
         parent = Address(hosts[one.parent_id]).name if one.parent_id else ""
         object_ = Found(one.id, name, Address(one.place).name, one.fields, one.secrets, parent, names)
         spec = importable(one.kind).manifest(object_)
         document = {"apiVersion": "dbc-iac/v1", "kind": one.kind, "metadata": {"name": name}, "spec": spec}
-        files.setdefault(f"{one.place.partition('/')[2]}.yaml", []).append(_literal(document))
-    return {file: _HEADER + _yaml(found) for file, found in sorted(files.items())}
+        file = f"{one.place.partition('/')[2]}.yaml"
+        files.setdefault(file, []).append(_literal(document))
+        for path in unwritable_sizes(kind_of(one.kind).fields, one.fields):
+            found = f"{path} of {address} is {one.fields[path]}"
+            comments.setdefault(file, []).append(f"# {found}: its lifecycle ignores the difference.\n")
+            warnings.append(
+                Diagnostic(
+                    "size-not-whole", Severity.WARNING, f"{path} is {one.fields[path]}, which no manifest can have",
+                    "The written manifest has the nearest size, and ignores the difference (lifecycle.ignoreChanges).",
+                    f"Remove {path} from lifecycle.ignoreChanges to change the size.", address=address,
+                )
+            )  # fmt: skip
+    texts = {file: _HEADER + "".join(comments.get(file, ())) + _yaml(found) for file, found in sorted(files.items())}
+    return texts, warnings
 
 
 def _literal(value: Any) -> Any:
@@ -80,11 +101,6 @@ def _yaml(documents: list[Any]) -> str:
     if any(not c.isprintable() and c != "\n" for c in text):
         return yaml.safe_dump_all(documents, sort_keys=False)
     return text
-
-
-def describable(one: UnmanagedObject) -> bool:
-    """Whether the API shows every required field."""
-    return importable(one.kind).describable(one.fields)
 
 
 def _name(one: UnmanagedObject) -> str:

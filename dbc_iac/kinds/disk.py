@@ -314,11 +314,12 @@ class Disk(Kind[DiskSpec], Child, Recoverable, IdFromNode, UsesCapacity, Importa
         found: list[Existing] = []
         for summary, details in await vms_of(place, inventory, reader, unread):
             for disk in (d for d in details.disks if d.name not in OF_THE_VM):
-                gib = disk.size_gib
-                size = gib_text(int(gib)) if gib is not None and gib.denominator == 1 else ""
-                fields: dict[str, Json] = {"size": size, "hostDir": str(PurePosixPath(disk.source_file).parent)}
+                fields: dict[str, Json] = _shown(disk) if disk.size_gib else {}
                 found.append(Existing(disk.source_file, route, parent_id=summary.task_id, fields=fields))
         return found
+
+    def not_shown(self, fields: Mapping[str, Json]) -> str:
+        return "" if fields.get("size") else "size"
 
     def manifest(self, found: Found) -> dict[str, Any]:
         return nested(self.fields, {**found.fields, "vm": found.parent})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from msgspec import convert
 
@@ -11,6 +11,7 @@ from dbc_iac.api.patterns import SEGMENT
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.kind import MODELS, kind_of
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.types import observed_gib
 from dbc_iac.manifest.header import NAME
 from dbc_iac.state.document import Binding
 
@@ -30,12 +31,18 @@ def unusable_route(value: Mapping[str, Json]) -> bool:
         return True
 
 
-def unfit_field(kind: str, values: Mapping[str, Json]) -> str:
-    """Path of the first value that is invalid for its field; empty if all are valid."""
+def unfit_field(kind: str, values: Mapping[str, Json], sent: Container[str] = ()) -> str:
+    """Path of the first value that is invalid for its field; empty if all are valid.
+
+    `sent`: paths whose sizes are for a call. Any other may be one that only a node shows, such as 7.81Gi.
+    """
     for field in kind_of(kind).fields:
         if field.path in values and field.reference is None and not field.rule.secret:
             try:
-                field.adapter.validate_python(values[field.path])
+                if field.is_size and field.path not in sent:
+                    observed_gib(str(values[field.path]))
+                else:
+                    field.adapter.validate_python(values[field.path])
             except ValueError:
                 # A text may differ from those of manifests: a resolved file name, or a word that only the state has.
                 if not (field.text and isinstance(values[field.path], str)):

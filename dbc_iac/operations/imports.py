@@ -9,14 +9,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from dbc_iac.address import Address
-from dbc_iac.diagnostics import Diagnostic, failure
+from dbc_iac.diagnostics import Diagnostic, Severity, failure
 from dbc_iac.files.outputs import check_folder, write_new_files
 from dbc_iac.importing.bind import OtherStacks, adopt
 from dbc_iac.importing.discover import MAY_BE_TAKEN, Findings, UnmanagedObject, find_unbound
-from dbc_iac.importing.generate import describable, manifests, name_documents
+from dbc_iac.importing.generate import manifests, name_documents
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.capabilities import Child, Host
+from dbc_iac.kinds.framework.importable import importable
 from dbc_iac.operations.errored_state import state_to_edit
 from dbc_iac.operations.project import Project
 from dbc_iac.operations.stacks import held_elsewhere
@@ -83,11 +84,14 @@ def import_all(
     with project.locked("import"):
         before = state_to_edit(project)
         findings = _find(project, before)
-        candidates = [f for f in findings.found if f.whose in MAY_BE_TAKEN and describable(f)]
-        wanted = [f for f in candidates if _has_parent(f, findings, before)]
-        documents = name_documents(wanted, frozenset(project.inventory.resources))
+        candidates = [f for f in findings.found if f.whose in MAY_BE_TAKEN]
+        unclear = [*filter(None, map(_not_shown, candidates))]
+        shown = [f for f in candidates if _not_shown(f) is None]
         hosts = {b.id: a for a, b in before.bindings.items() if isinstance(kind_of(b.kind), Host)}
-        files = manifests(documents, hosts)
+        parents = hosts.keys() | {f.id for f in shown if not f.parent_id}
+        wanted = [f for f in shown if not f.parent_id or f.parent_id in parents]
+        documents = name_documents(wanted, frozenset(project.inventory.resources))
+        files, unwritable = manifests(documents, hosts)
         _write_new(project, target, files)
         again = reload()
         missing = sorted(a for a in documents if a not in again.inventory.resources)
@@ -101,15 +105,17 @@ def import_all(
         ids = {address: found.id for address, found in documents.items()}
         after, warnings = _adopted(again, before, ids, foreign=False)
         project.store.commit(after)
-    return ids, warnings
+    return ids, (*unclear, *unwritable, *warnings)
 
 
-def _has_parent(one: UnmanagedObject, findings: Findings, before: State) -> bool:
-    """Whether an object has no parent VM, or one that is managed or imported with it."""
-    if not one.parent_id:
-        return True
-    imported = {f.id for f in findings.found if f.whose in MAY_BE_TAKEN}
-    return one.parent_id in imported | {b.id for b in before.bindings.values()}
+def _not_shown(one: UnmanagedObject) -> Diagnostic | None:
+    """A warning about an object that cannot be described; None if the API shows every required field."""
+    if not (path := importable(one.kind).not_shown(one.fields)):
+        return None
+    return Diagnostic(
+        "not-imported", Severity.WARNING, f"a {one.kind} is not imported: the API does not show its {path}",
+        f"Its id is {one.id}, on {one.place}.", "Write its manifest, and import it by its id.",
+    )  # fmt: skip
 
 
 def _write_new(project: Project, folder: Path, files: Mapping[str, str]) -> None:

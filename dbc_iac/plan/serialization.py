@@ -80,7 +80,8 @@ def _check_change(change: Change) -> None:
         raise ValidationError(f"{change.address}.kind is not a kind")
     if unusable_address(change.address, change.kind):
         raise ValidationError(f"{change.address} is not an address of its kind")
-    if path := unfit_field(change.kind, change.desired):
+    sent = {f.path for f in change.fields} if change.action is Action.UPDATE else change.desired
+    if path := unfit_field(change.kind, change.desired, sent):
         raise ValidationError(f"{change.address}.desired.{path} is not a valid value of its field")
     for path, reference in change.secrets.items():
         try:

@@ -55,7 +55,7 @@ def read_back(text: str) -> Any:
 def test_any_text_of_a_node_is_read_back_as_it_was(said: str) -> None:
     fields: dict[str, Json] = {"description": said, "ports.ssh": 22}
     one = UnmanagedObject("VirtualMachine", "task", "Node/gpu-a", ROUTE, "nobody's", fields=fields)
-    text = manifests({"VirtualMachine/a": one}, {})["gpu-a.yaml"]
+    text = manifests({"VirtualMachine/a": one}, {})[0]["gpu-a.yaml"]
     assert all(c.isprintable() or c == "\n" for c in text)
     [document] = read_back(text)
     assert document["spec"].get("description", "") == said

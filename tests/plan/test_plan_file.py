@@ -86,6 +86,7 @@ def test_a_value_of_another_type_is_refused_or_shown(made: tuple[Emulated, Path]
         (("changes", 1, "placement", "route"), {}, "placement.route is not a route"),
         (("changes", 1, "kind"), "Vm", "kind is not a kind"),
         (("changes", 1, "desired", "memory"), "lots", "desired.memory"),
+        (("changes", 1, "desired", "memory"), "7.81Gi", "desired.memory"),
         (("changes", 0, "action"), "remove", "Invalid enum value 'remove' - at `$.changes[0].action`"),
         (("steps", 0, "seconds"), "60", "Expected `int`, got `str` - at `$.steps[0].seconds`"),
         (("steps", 0, "address"), "Disk/other", "steps.Disk/other has no change"),

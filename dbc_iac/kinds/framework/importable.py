@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from msgspec import Struct, field
@@ -15,6 +15,7 @@ from dbc_iac.kinds.framework.inventory import Inventory, Resource
 from dbc_iac.kinds.framework.kind import kind_of
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import SpecField
+from dbc_iac.kinds.framework.types import nearest_size
 
 
 class Existing(Struct, frozen=True):
@@ -78,9 +79,9 @@ class Importable(ABC):
         """The fields with those that only further calls show."""
         return fields
 
-    def describable(self, fields: Mapping[str, Json]) -> bool:
-        """Whether the API shows every required field."""
-        return True
+    def not_shown(self, fields: Mapping[str, Json]) -> str:
+        """A required field that the API does not show; empty if it shows all."""
+        return ""
 
     @abstractmethod
     def manifest(self, found: Found) -> dict[str, Any]:
@@ -95,16 +96,27 @@ def importable(name: str) -> Importable:
     return kind
 
 
-def nested(fields: Iterable[SpecField], values: Mapping[str, Json]) -> dict[str, Any]:
-    """Values by path as a spec, in the order of its fields: `ports.ssh` is `ssh` in `ports`."""
+def nested(fields: Sequence[SpecField], values: Mapping[str, Json]) -> dict[str, Any]:
+    """Values by path as a spec, in the order of its fields: `ports.ssh` is `ssh` in `ports`.
+
+    A size that no manifest can have, such as 7.81Gi, is replaced by the nearest one, and its changes are ignored.
+    """
     spec: dict[str, Any] = {}
+    written = {**values, **unwritable_sizes(fields, values)}
     for path in (f.path for f in fields if f.path in values):
         *parts, key = path.split(".")
         part = spec
         for name in parts:
             part = part.setdefault(name, {})
-        part[key] = values[path]
-    return spec
+        part[key] = written[path]
+    ignored = [path for path, value in values.items() if written[path] != value]
+    return {**spec, "lifecycle": {"ignoreChanges": ignored}} if ignored else spec
+
+
+def unwritable_sizes(fields: Iterable[SpecField], values: Mapping[str, Json]) -> dict[str, str]:
+    """The nearest size of a manifest for each size that no manifest can have, by path."""
+    sizes = {f.path: str(values[f.path]) for f in fields if f.is_size and values.get(f.path)}
+    return {path: nearest for path, size in sizes.items() if (nearest := nearest_size(size)) != size}
 
 
 def environment_reference(text: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from dbc_iac.kinds.framework.rules import Facts, Rule, access
-from dbc_iac.kinds.framework.types import AddressText, FieldOrAddress, Flag
+from dbc_iac.kinds.framework.types import IS_SIZE, AddressText, FieldOrAddress, Flag
 from dbc_iac.manifest.durations import Seconds
 from dbc_iac.manifest.validators import SecretForm, wrong
 
@@ -124,6 +124,11 @@ class SpecField(Struct, frozen=True, eq=False, dict=True):
     """Whether it is text, or one of some words."""
 
     sent: Sent | None = None
+
+    @property
+    def is_size(self) -> bool:
+        """Whether it is a size in GiB."""
+        return IS_SIZE in self.info.metadata
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:

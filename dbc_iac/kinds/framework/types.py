@@ -49,6 +49,11 @@ def gib_text(gib: int | Fraction) -> str:
     return f"{gib}Gi" if gib.denominator == 1 else f"{math.ceil(gib * 100) / 100:.2f}Gi"
 
 
+def nearest_size(text: str) -> str:
+    """The size of a manifest that is nearest to one of a node, and not smaller if there is one."""
+    return gib_text(min(max(math.ceil(observed_gib(text)), 1), MAX_GIB))
+
+
 def observed_gib(text: str) -> Fraction:
     """A size in GiB as `gib_text` writes it: of a manifest or of a node. Raises ValueError for anything else."""
     if match := _FRACTION_GIB.fullmatch(text):
@@ -197,9 +202,11 @@ def _filter(value: str) -> str:
     return value
 
 
+IS_SIZE = BeforeValidator(_size)
+"""Marks a field with a size in GiB."""
 GiB = Annotated[
     int,
-    BeforeValidator(_size),
+    IS_SIZE,
     PlainSerializer(gib_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,7}(Gi|Ti)$", "examples": ["200Gi", "2Ti"]}),
 ]

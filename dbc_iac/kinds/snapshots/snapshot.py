@@ -305,9 +305,8 @@ class Snapshot(Kind[SnapshotSpec], Child, Marked, Recoverable, UsesImageServer, 
         having = [s for s, files in stored.items() if isinstance(files, Known) and fields["file"] in files.value]
         return {**fields, "imageServer": having[0] if len(having) == 1 else None}
 
-    def describable(self, fields: Mapping[str, Json]) -> bool:
-        """Whether the image server with its file is known."""
-        return bool(fields["imageServer"])
+    def not_shown(self, fields: Mapping[str, Json]) -> str:
+        return "" if fields["imageServer"] else "imageServer"
 
     def manifest(self, found: Found) -> dict[str, Any]:
         return nested(self.fields, {**found.shown, "vm": found.parent, "name": found.id})

@@ -315,8 +315,13 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, Marked, Recoverable, UsesCa
             seen = reading.seen(lookup, summary.status, details, await reading.machine_ip(reader, route))
             secrets = frozenset(path for path, secret in seen.secrets.items() if secret.reveal())
             fields = {**seen.values, **seen.made_with}
+            if seen.resolved:
+                fields.setdefault("dataDisk.size", "")
             found.append(Existing(seen.id, route, seen.marker, details.status, fields=fields, secrets=secrets))
         return found
+
+    def not_shown(self, fields: Mapping[str, Json]) -> str:
+        return "memory" if "memory" not in fields else "dataDisk.size" if fields.get("dataDisk.size") == "" else ""
 
     def uses(self, fields: Mapping[str, Json]) -> frozenset[tuple[str, str]]:
         return frozenset(("Network", lan) for lan in self.networks_of(fields))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cli.runs import applied, assert_empty, write
 from tests.cli.test_fields import MANAGER, SERVER, bare_metal
@@ -291,3 +293,85 @@ def test_servers_are_generated_with_references(tmp_path: Path) -> None:
     assert "canaryipmi" not in text
     assert_empty(emulated)
     emulated.close()
+
+
+GIB = 1024**3
+
+
+def set_sizes(emulated: Emulated, memory_kib: int, **disks: int) -> None:
+    """Sizes of the only VM as its node shows them; disks in bytes."""
+    [task_id] = emulated.vms
+    emulated.admin.change_vm(task_id, memory=memory_kib)
+    machine = emulated.admin._machine
+    for name, size in disks.items():
+        disk = machine.records[task_id].disks[name]
+        disk.reported_size = machine.files.files[disk.file].virtual_size = size
+
+
+@pytest.mark.parametrize(
+    ("memory", "data", "added", "shown", "written"),
+    [
+        (8_000_000, 20 * GIB + 1, 50 * GIB + 2**29, ["50.50Gi", "7.63Gi"], ["51Gi", "8Gi", "20Gi"]),
+        (512, 20 * GIB + 2**25, 2**20, ["0.01Gi", "0.01Gi", "20.03Gi"], ["1Gi", "1Gi", "21Gi"]),
+        (2 * 1024**3, 20 * GIB, 2 * 1024**2 * GIB, ["2097152Gi"], ["1048576Gi", "2048Gi", "20Gi"]),
+    ],
+)
+def test_sizes_that_no_manifest_can_have_are_written_as_the_nearest_and_ignored(
+    world: Callable[..., Emulated], memory: int, data: int, added: int, shown: list[str], written: list[str]
+) -> None:
+    emulated = world(vm(ports=PORTS), disk())
+    applied(emulated)
+    set_sizes(emulated, memory, vdb=data, vdc=added)
+    lose_state(emulated)
+    write(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/found", "--json")
+    assert (result.code, set(result.codes)) == (0, {"size-not-whole"}), result.err
+    assert [d["summary"].split()[2].rstrip(",") for d in json.loads(result.err)["diagnostics"]] == shown
+    file = emulated.project.directory / "manifests/found/gpu-a.yaml"
+    extra, machine = (one["spec"] for one in yaml.safe_load_all(file.read_text()))
+    assert [extra["size"], machine["memory"], machine["dataDisk"]["size"]] == written
+    assert [line.split()[5].rstrip(":") for line in file.read_text().splitlines() if "ignores" in line] == shown
+    assert_empty(emulated)
+
+
+def test_an_object_with_an_ignored_size_is_changed_otherwise_also_by_a_plan_file(
+    world: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    set_sizes(emulated, 8_000_000, vdb=20 * GIB + 2**29)
+    [(task_id, before)] = emulated.vms.items()
+    emulated.project.environ["TRAINER_PASSWORD"] = before["password"]
+    file = emulated.project.directory / "manifests/found/gpu-a.yaml"
+    text = generated(emulated)
+    for cpus, options in ((6, ()), (8, (str(tmp_path / "plan"),))):
+        file.write_text(text.replace("cpus: 4", f"cpus: {cpus}"))
+        if options:
+            assert emulated.run("plan", "-o", *options).code == 0
+        applied(emulated, *options)
+        [now] = emulated.vms.values()
+        assert (now["cores"], emulated.admin.truth()["vms"][task_id]["memory"]) == (cpus, 8_000_000)
+        assert_empty(emulated)
+
+
+def test_objects_whose_size_the_node_does_not_show_are_left_out_with_a_warning(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS), disk(), disk("twin"))
+    applied(emulated)
+    set_sizes(emulated, 8 * 1024**2, vdc=0)
+    lose_state(emulated)
+    write(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/found")
+    assert result.code == 0, result.err
+    assert "warning[not-imported]: a Disk is not imported: the API does not show its size" in result.err
+    assert [address.partition("/")[0] for address in emulated.run("state", "list", "--json").json] == [
+        "Disk", "VirtualMachine"
+    ]  # fmt: skip
+    set_sizes(emulated, 8 * 1024**2, vdb=0)
+    lose_state(emulated)
+    write(emulated)
+    shutil.rmtree(emulated.project.directory / "manifests/found")
+    result = emulated.run("import", "--all", "--generate", "manifests/found", "--json")
+    assert (result.code, result.codes) == (0, ["not-imported", "not-imported"])
+    assert "VirtualMachine" in result.err
+    assert "does not show its dataDisk.size" in result.err
+    assert emulated.run("state", "list", "--json").json == []
