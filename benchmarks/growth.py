@@ -279,8 +279,7 @@ class Planned:
         with phases.phase("decide"):
             decision = decide(context, refreshed, options, problems)
         with phases.phase("complete"):
-            plan, _ = complete(decision, refreshed, options, facts)
-        return plan
+            return complete(decision, refreshed, options, facts).plan
 
     def _show(self, phases: Phases, plan: Plan) -> None:
         with phases.phase("digest"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from operator import attrgetter
 
@@ -24,17 +25,17 @@ from dbc_iac.kinds.framework.goal import Goal, GoalStatus
 from dbc_iac.kinds.framework.values import GoalInput
 from dbc_iac.plan.model import Action, Change, Plan, StepKind
 from dbc_iac.plan.schedule.step_builder import StepBuilder, goal_input, preceding, removal_key
-from dbc_iac.plan.schedule.steps import executable_steps, final_power
+from dbc_iac.plan.schedule.steps import final_power
 
 
 class Executor:
-    """The apply of one plan. Raises DiagnosticError if the executable steps are not those of the plan."""
+    """The apply of one plan, with its steps as they were compiled."""
 
-    def __init__(self, plan: Plan, with_: Run) -> None:
+    def __init__(self, plan: Plan, steps: Mapping[str, StepBuilder], with_: Run) -> None:
         self.plan = plan
         self.run_ = with_
         self.changes: dict[str, Change] = {c.address: c for c in plan.changes}
-        self.steps = executable_steps(plan)
+        self.steps = steps
         self.runner = GoalRunner(with_, self.changes)
         gates: defaultdict[str, NodeGate] = defaultdict(NodeGate)
         self.gates = {k: gates[self.changes[s.address].target] for k, s in self.steps.items()}

@@ -25,7 +25,7 @@ from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Change, Plan
 from dbc_iac.state import owner
-from dbc_iac.state.backup import StateBackup
+from dbc_iac.state.journal import StateBackup
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
@@ -54,7 +54,7 @@ def close_pending(project: Project, to_apply: PlanToApply) -> None:
     if plan.closed_operations or any(rebound(plan, state.bindings)):
         project.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
         project.runtime.run(JournalWriter(project.store.journal, {}, state.bindings, 0).takes_over(plan))
-        project.store.commit(project.open_state())
+        project.store.commit(project.journalled_state())
 
 
 def apply_plan(project: Project, to_apply: PlanToApply, options: ApplyOptions, observer: Observer) -> Report:
@@ -73,14 +73,15 @@ class _Apply(Struct):
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
-        state = self.to_apply.state if self.to_apply.state.lineage else project.open_state()  # a new one
+        state = self.to_apply.state
+        if not state.lineage:  # a new one
+            state = store.begin(state.model_copy(update={"lineage": project.runtime.uuid().hex}))
         if plan.moves:
             state = store.commit(state)
         holder = owner(project.runtime.environ, "apply", project.runtime.now())
         if project.keyring is not None:
             project.keyring.require_writable()
         require_secrets(plan, project.inventory, project.resolver)
-        written, records = store.unfolded
         store.journal.begin(serial=state.serial, plan=self.to_apply.reviewed or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
         journal = JournalWriter(store.journal, self.changes, state.bindings, number)
@@ -92,15 +93,14 @@ class _Apply(Struct):
                 async with project.identities.connections() as connections:
                     connect = partial(project.identities.connect, connections)
                     run = Run(connect, self._secret, journal, self._event, hooks, self.options, stop)
-                    report = await Executor(plan, run).run()
+                    report = await Executor(plan, self.to_apply.steps, run).run()
             except asyncio.CancelledError:
                 for address in journal.down():
                     self.observer.note(f"{address}: powered off by this apply; the next apply starts it")
                 raise
             finally:
                 journal.close()
-        applied = (written or state).model_copy(update={"environment": project.environment})
-        done = StateBackup(applied, (*records, *store.journal.records))
+        done = store.journalled()
         return self._keep_errored(report, done) if journal.unwritten is not None else self._commit(report, done)
 
     def _event(self, event: Event) -> None:
@@ -119,7 +119,7 @@ class _Apply(Struct):
         """Write the state. The report survives where that fails."""
         project = self.project
         try:
-            state = project.open_state()
+            state = project.journalled_state()
             digest = self.to_apply.reviewed or self.to_apply.plan.digest
             left = state.open or report.failed or report.not_started or report.waiting
             ended = {"environment": project.environment, "unfinished_plan": digest if left else ""}
@@ -130,9 +130,12 @@ class _Apply(Struct):
 
     def _keep_errored(self, report: Report, done: StateBackup) -> Report:
         """Keep in a local file what could not be written to a remote backend. A full local disk has no room for it."""
-        if self.project.store.backend.lease is None:
+        project = self.project
+        if project.store.backend.lease is None:
             return report
-        return replace(report, diagnostics=(*report.diagnostics, keep_errored_state(self.project, done)))
+        applied = done.state.model_copy(update={"environment": project.environment})
+        kept = keep_errored_state(project, StateBackup(applied, done.records))
+        return replace(report, diagnostics=(*report.diagnostics, kept))
 
 
 def hooks_of(plan: Plan, directory: Path, environ: Mapping[str, str]) -> dict[str, Hook]:

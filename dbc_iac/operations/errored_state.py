@@ -15,7 +15,7 @@ from dbc_iac.operations.encryption import sealed_copy
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
     from dbc_iac.state import State
-    from dbc_iac.state.backup import StateBackup
+    from dbc_iac.state.journal import StateBackup
 
 _TRIES = 100
 

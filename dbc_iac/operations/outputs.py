@@ -64,12 +64,11 @@ class ResourceValues(Struct, frozen=True):
     problems: tuple[Diagnostic, ...]
 
 
-def resource_values(project: Project, templates: Iterable[str] | None = None) -> ResourceValues:
+def resource_values(project: Project, state: State, templates: Iterable[str] | None = None) -> ResourceValues:
     """Facts about each resource in the state; VMs are read from their nodes. Raises DiagnosticError.
 
     `templates`: only VMs that these use are read.
     """
-    state = project.state
     used = None if templates is None else _used(templates)
 
     async def ask(context: PlanContext) -> ResourceValues:

@@ -31,7 +31,7 @@ from dbc_iac.operations.secrets import secrets_of, with_all_missing
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
-from dbc_iac.state import State, Store, fold, owner
+from dbc_iac.state import State, Store, owner
 from dbc_iac.views.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Project(Struct, dict=True):
         """The recorded state, read now, with renames applied; an apply may be running. Raises DiagnosticError."""
         project, uid = self.loaded.name, self.loaded.project.uid
         found = self.store.look(project=project, uid=uid)
-        return self._renamed(found or State(lineage="", project=project, uid=uid, stack=self.stack))
+        return self._usable(found or State(lineage="", project=project, uid=uid, stack=self.stack))
 
     @contextmanager
     def locked(self, command: str, timeout_seconds: float = 0.0) -> Iterator[None]:
@@ -228,9 +228,14 @@ class Project(Struct, dict=True):
     def open_state(self) -> State:
         """The state with a finished journal folded in and renames applied. Requires the state lock."""
         uid, lineage = self.loaded.project.uid, self.runtime.uuid().hex
-        return self._renamed(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
+        return self._usable(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
 
-    def _renamed(self, state: State) -> State:
+    def journalled_state(self) -> State:
+        """The state as this run has read and written it, with its journal. Requires the state lock; reads nothing."""
+        return self._renamed(self.store.journalled().folded)
+
+    def _usable(self, state: State) -> State:
+        """The state with renames applied. Raises DiagnosticError for a binding that this version cannot use."""
         for address, binding in state.bindings.items():
             if part := unusable_part(address, binding):
                 raise failure(
@@ -240,15 +245,17 @@ class Project(Struct, dict=True):
                     "Restore it from an older version or a backup.",
                     exit_code=ExitCode.ERROR,
                 )
+        return self._renamed(state)
+
+    def _renamed(self, state: State) -> State:
         # Without the manifests, an address that is in the state was perhaps created after the rename.
         moved = [m for m in self.inventory.moves if self.loaded.whole or m[1] not in state.bindings]
         return renamed(state, moved, self.inventory.resources)[0] if moved else state
 
     def _moves(self, state: State) -> tuple[tuple[str, str], ...]:
         """Renames of the project file that are in `state`, and not on disk yet."""
-        written, records = self.store.unfolded  # as `state` was read, before its renames
-        known = None if written is None else fold(written, records)
-        found = () if known is None else renamed(known, self.inventory.moves, self.inventory.resources)[1]
+        stored = self.store.unfolded  # as `state` was read, before its renames
+        found = () if stored is None else renamed(stored.folded, self.inventory.moves, self.inventory.resources)[1]
         return tuple((old, new) for old, new in found if new in state.bindings)
 
     def work(self, task: Callable[[PlanContext], Coroutine[Any, Any, T]], state: State, *, offline: bool = False) -> T:

@@ -21,6 +21,7 @@ from dbc_iac.operations.plan_files import plan_to_apply
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
 from dbc_iac.plan.review.staleness import check_staleness
+from dbc_iac.state import State
 
 if TYPE_CHECKING:
     from dbc_iac.operations.project import Project
@@ -99,11 +100,10 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
                 address=change.address,
                 exit_code=ExitCode.REFUSED,
             )
-    state = project.open_state()
-    interrupted = project.store.interrupted_plan()
-    if reviewed.digest in {interrupted, state.unfinished_plan}:
-        return _remainder(project, reviewed)
-    if interrupted:
+    state = project.state
+    if reviewed.digest in {project.store.last_plan, state.unfinished_plan}:
+        return _remainder(project, reviewed, state)
+    if (stored := project.store.unfolded) is not None and stored.records:
         raise failure(
             "plan-stale",
             "the plan is stale: an apply of another plan was interrupted",
@@ -111,9 +111,9 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
             "Apply the interrupted plan again, or run `dbc-iac plan -o FILE` again.",
             exit_code=ExitCode.REFUSED,
         )
-    project.work(partial(check_staleness, reviewed), state)
+    fresh = project.work(partial(check_staleness, reviewed), state)
     # Its warnings are found again.
-    return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), state)
+    return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), fresh.steps, state)
 
 
 def plan_as_expected(project: Project, file: Path) -> PlanToApply:
@@ -122,18 +122,19 @@ def plan_as_expected(project: Project, file: Path) -> PlanToApply:
     The state is locked. Raises DiagnosticError that names the first difference.
     """
     reviewed = _read(project, file)
-    if reviewed.digest in {project.store.interrupted_plan(), project.open_state().unfinished_plan}:
-        return _remainder(project, reviewed)
-    now = plan_now(project, convert(reviewed.options, PlanOptions))
+    state = project.state
+    if reviewed.digest in {project.store.last_plan, state.unfinished_plan}:
+        return _remainder(project, reviewed, state)
+    now = plan_now(project, convert(reviewed.options, PlanOptions), state)
     return _accepted(reviewed, now, first_difference(reviewed, now.plan))
 
 
-def _remainder(project: Project, reviewed: Plan) -> PlanToApply:
+def _remainder(project: Project, reviewed: Plan, state: State) -> PlanToApply:
     """The unfinished part of an interrupted apply. What it has replaced already is not replaced again."""
     options = convert(reviewed.options, PlanOptions)
-    bindings = project.open_state().bindings
+    bindings = state.bindings
     made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.identity.id}
-    now = plan_now(project, replace(options, replace=options.replace - made))
+    now = plan_now(project, replace(options, replace=options.replace - made), state)
     problem = check_is_remainder(reviewed, now.plan)
     return _accepted(reviewed, replace(now, plan=replace(now.plan, hooks=reviewed.hooks)), problem)
 

@@ -13,15 +13,16 @@ from dbc_iac.operations.errored_state import backup_content
 from dbc_iac.operations.project import Project
 from dbc_iac.state import State, Store
 from dbc_iac.state.backends.read_only import ReadOnlyBackend
-from dbc_iac.state.backup import StateBackup, push, read_backup
+from dbc_iac.state.backup import push, read_backup
+from dbc_iac.state.journal import StateBackup
 
 
 def pull(project: Project, file: Path) -> None:
     """Write a copy of the state to a file, encrypted if the state is. Raises DiagnosticError."""
     state = project.state
     with writing():
-        written, records = project.store.unfolded
-        write_whole(file, backup_content(project, StateBackup(written or state, records)), private=True)
+        copy = project.store.unfolded or StateBackup(state)
+        write_whole(file, backup_content(project, copy), private=True)
 
 
 def push_file(project: Project, file: Path) -> State:

@@ -32,7 +32,7 @@ from dbc_iac.plan.model import Action, Change, Plan, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
 from dbc_iac.plan.observe.rentals import read_rentals
-from dbc_iac.plan.schedule.step_builder import StepBuilder
+from dbc_iac.plan.schedule.step_builder import CompiledPlan, StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps, with_power_off
 
 
@@ -45,7 +45,7 @@ class Decision(Struct, frozen=True):
     problems: Diagnostics
 
 
-async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
+async def make_plan(context: PlanContext, options: PlanOptions) -> CompiledPlan:
     """Plan the changes from what is observed to the manifests.
 
     A change that is not possible, or that a guardrail refuses, is an error of the plan, which has no steps for it; a
@@ -61,14 +61,16 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> Plan:
     # In threads: a secret that is compared or checked may be printed by a program, which takes seconds.
     decision = await asyncio.to_thread(decide, context, refreshed, options, problems)
     facts = None if options.offline else await read_facts(decision.context, refreshed, decision.changes)
-    plan, builders = await asyncio.to_thread(complete, decision, refreshed, options, facts)
+    compiled = await asyncio.to_thread(complete, decision, refreshed, options, facts)
     if options.offline:
-        return plan
+        return compiled
+    plan, builders = compiled.plan, compiled.steps
     denied = await check_authority(decision.context, reader, builders)
     rentals, unavailable = await read_rentals(decision.context, refreshed)
     diagnostics = (*plan.diagnostics, *denied, *(weighed(p, context.refused) for p in unavailable))
     changes = tuple(marked(plan.changes, denied)) if denied else plan.changes
-    return replace(plan, changes=changes, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
+    plan = replace(plan, changes=changes, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
+    return CompiledPlan(plan, builders)
 
 
 def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:
@@ -93,7 +95,7 @@ def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions
 
 def complete(
     decision: Decision, refreshed: RefreshedState, options: PlanOptions, facts: PreflightFacts | None
-) -> tuple[Plan, dict[str, StepBuilder]]:
+) -> CompiledPlan:
     """Check the changes and order the steps of those that are possible. Pure but for secrets.
 
     `facts`: None to plan without the API.
@@ -120,7 +122,7 @@ def complete(
     problems.extend(check_offline_never(context, changes, builders))
     if problems:
         changes = {c.address: c for c in marked(changes.values(), problems)}
-    return _plan(context, refreshed, options, changes, builders, problems), builders
+    return CompiledPlan(_plan(context, refreshed, options, changes, builders, problems), builders)
 
 
 def _refused(changes: Mapping[str, Change], problems: Diagnostics) -> set[str]:

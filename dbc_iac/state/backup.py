@@ -6,37 +6,14 @@ its journal. Nothing is merged.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import NoReturn
-
-from msgspec import Struct
 
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.json import load_json
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
-from dbc_iac.state.journal import Record, current_records, fold, records_after
+from dbc_iac.state.journal import StateBackup, current_records, records_after
 from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.store import Store
-
-
-class StateBackup(Struct, frozen=True):
-    """A state as it was stored, and the records after it."""
-
-    state: State
-    records: Sequence[Record] = ()
-
-    @property
-    def folded(self) -> State:
-        return fold(self.state, self.records)
-
-    def text(self) -> bytes:
-        value = {
-            "formatVersion": FORMAT_VERSION,
-            "state": self.state.model_dump(mode="json", by_alias=True),
-            "journal": list(self.records),
-        }
-        return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def read_backup(content: bytes, place: str) -> StateBackup:

@@ -31,11 +31,12 @@ class Journal(Struct, eq=False):
 
     backend: Backend
     records: list[Record] = field(default_factory=list)
-    """All records of this run, in order, also those that could not be written."""
+    """All records since `begin`, in order, also those that could not be written."""
     _broken: bool = False
 
     def begin(self, *, serial: int, plan: str, owner: Mapping[str, Json]) -> None:
         """The first record of an apply: serial of its state, and digest of its plan."""
+        self.records, self._broken = [], False
         record = {"type": "begin", "formatVersion": FORMAT_VERSION, "serial": serial, "plan": plan}
         self.append([{**record, "owner": dict(owner)}])
 
@@ -178,6 +179,25 @@ def fold(state: State, records: Iterable[Record]) -> State:  # noqa: PLR0912 - o
     return state.model_copy(
         update={"bindings": bindings, "generations": generations, "pending": tuple(pending.values())}
     )
+
+
+class StateBackup(Struct, frozen=True):
+    """A state as it was stored, and the records after it."""
+
+    state: State
+    records: Sequence[Record] = ()
+
+    @property
+    def folded(self) -> State:
+        return fold(self.state, self.records)
+
+    def text(self) -> bytes:
+        value = {
+            "formatVersion": FORMAT_VERSION,
+            "state": self.state.model_dump(mode="json", by_alias=True),
+            "journal": list(self.records),
+        }
+        return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def records_after(records: Sequence[Record], serial: int) -> Sequence[Record]:

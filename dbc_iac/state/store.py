@@ -18,7 +18,7 @@ from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
-from dbc_iac.state.journal import Journal, Record, fold, records_after
+from dbc_iac.state.journal import Journal, StateBackup, fold, records_after
 from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
 
@@ -48,9 +48,11 @@ class Store:
         self.backend = backend
         self.stack = stack
         self.journal = Journal(backend)
+        self.unfolded: StateBackup | None = None
+        """The document as last read or written, and the records that followed it then."""
+        self.last_plan = ""
+        """Digest of the plan of the last apply in the journal, also if the state that was read has its records."""
         self._version: str | None = None
-        self.unfolded: tuple[State | None, tuple[Record, ...]] = None, ()
-        """The document as last read or written, and the records that follow it."""
 
     @contextmanager
     def locked(self, holder: Mapping[str, Json]) -> Iterator[None]:
@@ -72,7 +74,9 @@ class Store:
         records = self.journal.read()  # first: without the lock, an apply may be writing the next state just now
         kept = self._from_backend(self.backend.kept)
         written = self._written()
-        last = max((int(r["serial"]) for r in records if r["type"] == "begin"), default=-1)
+        begins = [r for r in records if r["type"] == "begin"]
+        self.last_plan = str(begins[-1]["plan"]) if begins else ""
+        last = max((int(r["serial"]) for r in begins), default=-1)
         if written is None:
             self._refuse_if_lost(last, kept)
             return None
@@ -89,15 +93,24 @@ class Store:
                 f"Restore {self.backend.version_place(kept[-1])} as {self.backend.place}; "
                 "or remove the newer versions to use the older state.",
             )
-        self.unfolded = written, tuple(records_after(records, written.serial))
+        self.unfolded = StateBackup(written, records_after(records, written.serial))
         return fold(written, records)
+
+    def journalled(self) -> StateBackup:
+        """The state with the records of this run, which has read it and holds the lock since: nobody else writes one.
+
+        Nothing is read. `commit` finds a document that was changed without the lock.
+        """
+        assert self.unfolded is not None  # noqa: S101 - it was read, or written
+        return StateBackup(self.unfolded.state, (*self.unfolded.records, *self.journal.records))
 
     def _written(self) -> State | None:
         """The stored document without the journal. Keeps its version for the next write."""
         stored = self._from_backend(self.backend.read)
-        self._version = None if stored is None else stored.version
+        self.unfolded, self._version = None, None
         if stored is None:
             return None
+        self._version = stored.version
         try:
             value = load_json(stored.content.decode(), most=MAX_VALUES)
         except ValueError:
@@ -151,14 +164,11 @@ class Store:
         """
         state = self.look(project=project, uid=uid)
         if state is None:
-            state = State(lineage=lineage, project=project, uid=uid, stack=self.stack)
-            self._write(state)
+            state = self.begin(State(lineage=lineage, project=project, uid=uid, stack=self.stack))
         return state
 
     def begin(self, state: State) -> State:
-        """Write the first state. The lock is held."""
-        if self._written() is not None:
-            self._moved()
+        """Write the first state, where none was read. The lock is held."""
         self._write(state)
         return state
 
@@ -176,17 +186,12 @@ class Store:
                 )
         return state
 
-    def interrupted_plan(self) -> str:
-        """Digest of the plan of an interrupted apply; empty if there is none."""
-        begins = [r for r in self.journal.read() if r["type"] == "begin"]
-        return str(begins[-1]["plan"]) if begins else ""
-
     def commit(self, state: State) -> State:
         """Write the next version and empty the journal. A crash between the two is harmless, by the serial.
 
-        Raises DiagnosticError if the stored state is not the version that `state` was made from.
+        Raises DiagnosticError if the stored state is not the version that was read, and that `state` was made from.
         """
-        there = self._written()
+        there = None if self.unfolded is None else self.unfolded.state
         if there is None or (there.lineage, there.serial) != (state.lineage, state.serial):
             self._moved()
         following = state.model_copy(update={"serial": state.serial + 1})
@@ -208,8 +213,8 @@ class Store:
         refuse_secrets(value)
         content = (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
         try:
-            self.backend.write(content, state.serial, self._version)
-            self.unfolded = state, ()
+            self._version = self.backend.write(content, state.serial, self._version)
+            self.unfolded = StateBackup(state)
         except MovedError:
             self._moved()
         except OSError as error:

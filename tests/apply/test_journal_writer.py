@@ -106,6 +106,18 @@ def test_no_call_of_a_group_is_made_if_it_cannot_be_written(tmp_path: Path, sync
     assert "result" not in (tmp_path / "main.journal.jsonl").read_text()
 
 
+def test_the_next_apply_of_the_same_process_is_written_after_a_failure(tmp_path: Path, syncs: Syncs) -> None:
+    kept = journal(tmp_path)
+    syncs.full = True
+    with pytest.raises(DiagnosticError, match="No space left"):
+        kept.append([intent(1)])
+    syncs.full = False
+    kept.begin(serial=0, plan="", owner={})
+    kept.append([intent(2)])
+    assert kept.read()[-2:] == kept.records
+    assert [r["type"] for r in kept.records] == ["begin", "intent"]
+
+
 def test_an_unexpected_error_fails_its_group_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = journal(tmp_path)
     writer = JournalWriter(kept, {}, {}, 0)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from dbc_iac.state.backends.local import LocalBackend
 from tests.cli.runs import write
 from tests.cli.test_signals import SignalAt
 from tests.projects import PROJECT, Emulated, document, vm
@@ -44,6 +46,19 @@ def test_the_reviewed_plan_is_applied_by_another_job(world: Callable[..., Emulat
     result = emulated.run("apply", "--yes", "--expect", file)
     assert result.code == 0, result.err
     assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+def test_a_plan_file_is_applied_after_an_apply_that_could_not_empty_its_journal(
+    world: Callable[..., Emulated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records are in the state: it was not interrupted."""
+    emulated = world(vm())
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalBackend, "clear", Mock(side_effect=OSError(28, "No space left on device")))
+        assert emulated.run("apply", "--yes").code == 0
+    write(emulated, vm(memory="16Gi"))
+    result = emulated.run("apply", planned(emulated))
+    assert result.code == 0, result.err
 
 
 def test_a_reviewed_removal_from_the_state_accepts_an_existing_object(world: Callable[..., Emulated]) -> None:

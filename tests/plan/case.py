@@ -251,7 +251,7 @@ class Case:
             problems.raise_errors()
         refreshed = self.refreshed(context)
         decision = decide(context, refreshed, options, problems)
-        return complete(decision, refreshed, options, None if options.offline else self.facts)[0]
+        return complete(decision, refreshed, options, None if options.offline else self.facts).plan
 
     def outcome(self) -> dict[str, Any]:
         """The plan or its refusal, in the words of a case."""

@@ -10,8 +10,9 @@ import pytest
 
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.state import State, Store, fold
-from dbc_iac.state.backup import StateBackup, read_backup
+from dbc_iac.state.backup import read_backup
 from dbc_iac.state.document import FORMAT_VERSION
+from dbc_iac.state.journal import StateBackup
 from dbc_iac.state.migration import migrated_state
 from tests.cli.test_crash import AFTER, BEFORE, build, converged
 from tests.projects import Emulated, project

@@ -127,6 +127,29 @@ def test_a_journal_that_was_folded_already_is_passed_over(tmp_path: Path) -> Non
     assert again.bindings == {}
 
 
+def test_a_state_that_another_program_has_changed_is_not_overwritten(tmp_path: Path) -> None:
+    """Such as an editor, or a restored copy: it takes no lock, and may keep the serial."""
+    store = opened(tmp_path)
+    state = store.read()
+    assert state is not None
+    other = json.dumps({**state.model_dump(mode="json", by_alias=True), "environment": "prod"})
+    (tmp_path / "main.json").write_text(other)
+    with pytest.raises(DiagnosticError) as caught:
+        store.commit(state)
+    assert caught.value.diagnostics[0].code == "state-changed"
+    assert (tmp_path / "main.json").read_text() == other
+
+
+def test_a_state_is_committed_once(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    state = store.read()
+    assert state is not None
+    store.commit(state)
+    with pytest.raises(DiagnosticError) as caught:
+        store.commit(state)
+    assert caught.value.diagnostics[0].code == "state-changed"
+
+
 def test_the_last_ten_versions_are_kept(tmp_path: Path) -> None:
     store = opened(tmp_path)
     for _ in range(14):

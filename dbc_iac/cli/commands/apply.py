@@ -147,7 +147,7 @@ def confirm_and_apply(
 def _outputs(app: App, project: Project) -> dict[str, Any]:
     """The values of the project's outputs after an apply; those that cannot be evaluated are reported as warnings."""
     templates = project.loaded.project.outputs
-    resources = resource_values(project, templates.values())
+    resources = resource_values(project, project.journalled_state(), templates.values())
     values, problems = evaluate_outputs(project, templates, resources)
     app.report(problems)
     return {name: value for name, value in values.items() if value is not None}

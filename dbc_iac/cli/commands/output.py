@@ -30,7 +30,8 @@ def command(app: App, /, name: str | None, ssh_config: bool) -> None:
         raise click.UsageError("--ssh-config prints every VM: leave out NAME")
     project = app.project_of_state()
     templates = output_templates(project, name)
-    resources = resource_values(project, templates.values() if templates and not ssh_config else None)
+    used = templates.values() if templates and not ssh_config else None
+    resources = resource_values(project, project.state, used)
     problems = [*resources.problems]
     if ssh_config:
         _show(app, _ssh_config(resources.found), resources.found, "No VM has an ssh port.")

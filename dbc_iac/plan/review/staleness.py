@@ -19,14 +19,15 @@ from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.model import Action, Change, Plan
 from dbc_iac.plan.review.plan_comparison import route_changed
 from dbc_iac.plan.review.recorded_objects import other_objects
-from dbc_iac.plan.schedule.steps import executable_steps, with_power_off
+from dbc_iac.plan.schedule.step_builder import CompiledPlan
+from dbc_iac.plan.schedule.steps import recompiled, with_power_off
 from dbc_iac.state.document import Binding, State
 
 _LOG = logging.getLogger("dbc_iac.plan")
 
 
-async def check_staleness(plan: Plan, context: PlanContext) -> None:
-    """Require a plan that is not stale. Raises DiagnosticError with all differences since it was made."""
+async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
+    """The plan with its goals, if it is not stale. Raises DiagnosticError with all differences since it was made."""
     state = context.state
     if problem := _state_difference(plan, state) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
@@ -34,7 +35,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     if others := [_stale(c, f"{c.address} is another object than in the state", what) for c, what in differing]:
         raise DiagnosticError(*others)
     try:
-        executable_steps(plan)
+        compiled = recompiled(plan)
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # values that no resource of the kind has
         _LOG.debug("the steps of a plan file cannot be compiled", exc_info=error)
         raise _damaged() from None
@@ -47,6 +48,7 @@ async def check_staleness(plan: Plan, context: PlanContext) -> None:
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
     if problems:
         raise DiagnosticError(*problems)
+    return compiled
 
 
 def _damaged() -> DiagnosticError:

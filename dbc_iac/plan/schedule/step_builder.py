@@ -10,7 +10,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.goal import Goal, Needs
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import GoalInput
-from dbc_iac.plan.model import Action, Change, GoalSummary, Step, StepKind
+from dbc_iac.plan.model import Action, Change, GoalSummary, Plan, Step, StepKind
 
 OFF_ON_SECONDS = 30
 """Expected duration of a power cycle, and of one job in it (s). Only shown."""
@@ -114,6 +114,15 @@ class StepBuilder(Struct):
             goals.append(GoalSummary(goal.address, goal.name, text, goal.call_class.value, goal.needs.value))
         after = tuple(sorted(self.first))
         return Step(self.key, self.kind, self.address, tuple(goals), after, self.node, seconds, self.power)
+
+
+class CompiledPlan(Struct, frozen=True):
+    """A plan and its steps with their goals, by key, in order."""
+
+    __repr__ = object.__repr__  # asyncio.run formats the result of its coroutine, and drops it
+
+    plan: Plan
+    steps: Mapping[str, StepBuilder]
 
 
 def preceding(step: StepBuilder, steps: Mapping[str, StepBuilder]) -> Iterator[StepBuilder]:

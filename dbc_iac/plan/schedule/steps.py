@@ -23,6 +23,7 @@ from dbc_iac.kinds.images.files import FileAt
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.plan.schedule.node_ordering import order_nodes
 from dbc_iac.plan.schedule.step_builder import (
+    CompiledPlan,
     Goals,
     StepBuilder,
     goal_input,
@@ -79,10 +80,10 @@ def _hosts(change: Change) -> set[str]:
     return {change.placement.parent, change.old_placement.parent}
 
 
-def executable_steps(plan: Plan) -> dict[str, StepBuilder]:
-    """The steps of a plan with their goals, by key.
+def recompiled(plan: Plan) -> CompiledPlan:
+    """A plan that was made earlier, with the goals of its steps.
 
-    A plan has its steps as text: the goals are compiled again, which another version may do in another way. Raises
+    It has its steps as text: the goals are compiled again, which another version may do in another way. Raises
     DiagnosticError that names the first step that differs.
     """
     builders = compile_steps({c.address: c for c in plan.changes})
@@ -90,7 +91,7 @@ def executable_steps(plan: Plan) -> dict[str, StepBuilder]:
     for planned, now in zip_longest(plan.steps, compiled):
         if planned != now:
             raise _other_steps(planned, now)
-    return builders
+    return CompiledPlan(plan, builders)
 
 
 def _other_steps(planned: Step | None, now: Step | None) -> DiagnosticError:

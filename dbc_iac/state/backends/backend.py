@@ -66,8 +66,8 @@ class Backend(Protocol):
     def read(self) -> Stored | None:
         """The document; None if there is none."""
 
-    def write(self, content: bytes, serial: int, expected: str | None) -> None:
-        """Replace the version `expected` (None: there is none). The lock is held.
+    def write(self, content: bytes, serial: int, expected: str | None) -> str:
+        """Replace the version `expected` (None: there is none); returns the new one. The lock is held.
 
         A backend with versions keeps it as the version of its serial too. Raises MovedError, LeaseLostError.
         """

@@ -50,12 +50,13 @@ class HttpBackend(LevelledBackend):
         content = self._documents.get("")
         return None if content is None else Stored(content, hashlib.sha256(content).hexdigest())
 
-    def _write(self, content: bytes, serial: int, expected: str | None) -> None:
+    def _write(self, content: bytes, serial: int, expected: str | None) -> str:
         there = self.read()
         if (None if there is None else there.version) != expected:
             raise MovedError
         self._require_lease()
         self._put("", content)
+        return hashlib.sha256(content).hexdigest()
 
     def stacks(self) -> None:
         """None: the protocol lists no stacks."""

@@ -49,8 +49,8 @@ class LocalBackend:
             return None
         return Stored(content, hashlib.sha256(content).hexdigest())
 
-    def write(self, content: bytes, serial: int, expected: str | None) -> None:
-        there = self.read()
+    def write(self, content: bytes, serial: int, expected: str | None) -> str:
+        there = self.read()  # programs that restore or edit a state take no lock
         if (there and there.version) != expected:
             raise MovedError
         version = self._version(serial)
@@ -62,6 +62,7 @@ class LocalBackend:
         with suppress(OSError):  # the document is written; a missing or superfluous version does no harm
             replace(version, content)
             self._version(serial - KEPT).unlink(missing_ok=True)
+        return hashlib.sha256(content).hexdigest()
 
     def stacks(self) -> list[str]:
         """Stacks with older versions: other JSON files of the directory have none."""

@@ -78,7 +78,7 @@ class ObjectStoreBackend(LevelledBackend):
         content = self._get(STATE).content
         return None if content is None else Stored(content, hashlib.sha256(content).hexdigest())
 
-    def _write(self, content: bytes, serial: int, expected: str | None) -> None:
+    def _write(self, content: bytes, serial: int, expected: str | None) -> str:
         there = self._get(STATE)
         version = None if there.content is None else hashlib.sha256(there.content).hexdigest()
         if version != expected:
@@ -88,6 +88,7 @@ class ObjectStoreBackend(LevelledBackend):
             self._put(f"history/{serial}", Object({"by": self._token}, content), "overwrite")
             for old in self.kept()[: -KEPT - 1]:
                 obstore.delete(self._store, self._path(f"history/{old}"))
+        return hashlib.sha256(content).hexdigest()
 
     def stacks(self) -> list[str] | None:
         try:

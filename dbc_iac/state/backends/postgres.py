@@ -141,7 +141,7 @@ class PostgresBackend(RemoteBackend):
             rows = _rows(ask(newest), int, bytes)
         return Stored(rows[0][1], str(rows[0][0])) if rows else None
 
-    def _write(self, content: bytes, serial: int, expected: str | None) -> None:
+    def _write(self, content: bytes, serial: int, expected: str | None) -> str:
         with self._transaction() as ask:
             self._hold(ask)
             newest = ask("select max(number) from {versions} where stack = %(stack)s")
@@ -155,6 +155,7 @@ class PostgresBackend(RemoteBackend):
                 number=number, serial=serial, content=content,
             )  # fmt: skip
             ask("delete from {versions} where stack = %(stack)s and number < %(oldest)s", oldest=number - KEPT)
+        return str(number)
 
     def stacks(self) -> list[str] | None:
         with self._transaction() as ask:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from dbc_iac.json import Json
 from dbc_iac.state.backends.backend import Stored, unreachable
-from dbc_iac.state.backup import StateBackup
+from dbc_iac.state.journal import StateBackup
 
 
 class ReadOnlyBackend:
@@ -24,7 +24,7 @@ class ReadOnlyBackend:
     def read(self) -> Stored:
         return Stored(self._copy.state.model_dump_json(by_alias=True).encode(), "")
 
-    def write(self, content: bytes, serial: int, expected: str | None) -> None:
+    def write(self, content: bytes, serial: int, expected: str | None) -> NoReturn:
         self._refuse()
 
     def stacks(self) -> None:

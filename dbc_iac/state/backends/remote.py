@@ -52,9 +52,9 @@ class RemoteBackend(ABC):
     @abstractmethod
     def read(self) -> Stored | None: ...
 
-    def write(self, content: bytes, serial: int, expected: str | None) -> None:
+    def write(self, content: bytes, serial: int, expected: str | None) -> str:
         self._require_lock()
-        self._write(content, serial, expected)
+        return self._write(content, serial, expected)
 
     @abstractmethod
     def stacks(self) -> list[str] | None: ...
@@ -122,7 +122,7 @@ class RemoteBackend(ABC):
             raise LeaseLostError(self.place)
 
     @abstractmethod
-    def _write(self, content: bytes, serial: int, expected: str | None) -> None: ...
+    def _write(self, content: bytes, serial: int, expected: str | None) -> str: ...
     @abstractmethod
     def _read_lines(self) -> list[bytes]: ...
     @abstractmethod

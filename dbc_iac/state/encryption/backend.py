@@ -104,10 +104,9 @@ class EncryptedBackend:
         self._opened = _Opened(header, key)
         return Stored(content, stored.version)
 
-    def write(self, content: bytes, serial: int, expected: str | None) -> None:
+    def write(self, content: bytes, serial: int, expected: str | None) -> str:
         if self._writes is Writes.CLEAR:
-            self._inner.write(content, serial, expected)
-            return
+            return self._inner.write(content, serial, expected)
         state: dict[str, Any] = load_json(content, most=MAX_VALUES)
         before = self._opened
         if before is None or before.header is None or self._writes in {Writes.NEW_KEY, Writes.FIRST}:
@@ -117,8 +116,9 @@ class EncryptedBackend:
             wrapped = before.header.keys if self._keys.written_for(before.header.keys) else None
         entries = tuple(self._keys.wrap(key)) if wrapped is None else wrapped
         header = Header("state", self._stack, str(state["lineage"]), int(state["serial"]), entries, folded)
-        self._inner.write(seal(content, header, key), serial, expected)
+        version = self._inner.write(seal(content, header, key), serial, expected)
         self._opened = _Opened(header, key)
+        return version
 
     @property
     def is_sealed(self) -> bool:

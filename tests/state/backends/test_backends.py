@@ -60,6 +60,17 @@ def test_a_write_replaces_the_version_that_it_names_and_no_other(place: Place) -
     assert text(place.open()) == b"two"
 
 
+def test_a_write_returns_the_version_that_the_next_one_names(place: Place) -> None:
+    backend = place.open()
+    with backend.lock(HOLDER):
+        versions = [backend.write(b"one", 0, None)]
+        versions.append(backend.write(b"two", 1, versions[0]))
+        stored = backend.read()
+        assert stored is not None
+        assert (stored.content, stored.version) == (b"two", versions[1])
+        assert versions[0] != versions[1]
+
+
 def test_a_journal_keeps_its_order_over_many_runs(place: Place) -> None:
     lines = [f"line {n} \N{BULLET}".encode() for n in range(90)]
     for start in (0, 30, 60):

@@ -325,7 +325,7 @@ def test_every_place_keeps_it(place: Place) -> None:
     with second.locked(HOLDER):
         state = second.read()
         assert state is not None
-        assert second.interrupted_plan() == ""
+        assert second.last_plan == ""
         second.commit(state)
     stored = place.open().read()
     assert stored is not None and CANARY.encode() not in stored.content
