@@ -6,7 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from dbc_iac.api.http import MIB, HttpClient, Limits, UnusableError
+from dbc_iac.api.http import MIB, Limits, UnusableError
+from dbc_iac.api.transport import HttpClient
 from dbc_iac.json import load_json
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""HTTP requests of every client: to client nodes, to the server of a state, to a forge. Decides and retries nothing.
+"""Limits, replies and errors of HTTP exchanges: with client nodes, the server of a state, a forge.
 
 An answer is bounded: no Content-Encoding is asked for or accepted (9 kB of gzip become 1.7 GB), bytes
 are counted while they are read, and one deadline holds for the whole exchange, however slowly a server sends. Reasons
@@ -7,29 +7,19 @@ are texts of `http_exchange`: a text of the server could contain anything.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 import re
 import socket
-import threading
 from base64 import b64encode
-from collections.abc import Coroutine, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
 
-if TYPE_CHECKING:
-    import httpx
-
-    from dbc_iac.api.http_exchange import Exchanges
-    from dbc_iac.api.plain_http import PlainExchanges
-
-T = TypeVar("T")
 MIB = 1024 * 1024
 CONNECT_WITHIN = 10.0
 HEADER_NAME = r"[!#$%&'*+.^_`~0-9A-Za-z-]+"
@@ -154,83 +144,3 @@ def is_loopback(host: str) -> bool:
 def basic(user: str, password: SecretText) -> SecretText:
     """The value of an Authorization header."""
     return SecretText("Basic " + b64encode(f"{user}:{password.reveal()}".encode()).decode())
-
-
-class HttpClient:
-    """Requests to one server. Proxies of the environment are used only with `proxies`, ~/.netrc never.
-
-    `plain`: for many calls to an http address; they go by `plain_http`, all others by httpx.
-    """
-
-    def __init__(
-        self,
-        limits: Limits,
-        headers: Mapping[str, SecretText] | None = None,
-        *,
-        keep_alive: float = 5.0,
-        proxies: bool = False,
-        plain: bool = False,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        """Raises ValueError for a header that cannot be sent, without its value."""
-        self._limits = limits
-        self._headers = dict(headers or {})
-        for name, value in self._headers.items():
-            if not re.fullmatch(HEADER_NAME, name) or name.lower() in OWN_HEADERS:
-                raise ValueError("a header has an invalid name")
-            if not re.fullmatch(HEADER_VALUE, value.reveal()):
-                raise ValueError(f"the value of the header {name} is not printable ASCII")
-        self._keep_alive = keep_alive
-        self._proxies = proxies
-        self._transport = transport
-        self._exchanges: Exchanges | None = None
-        self._plain = plain
-        self._plain_exchanges: PlainExchanges | None = None
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        content: bytes = b"",
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """One exchange. Raises ExchangeError, and nothing else."""
-        if self._plain and (match := PLAIN_URL.fullmatch(url)):
-            if self._plain_exchanges is None:
-                from dbc_iac.api.plain_http import PlainExchanges
-
-                self._plain_exchanges = PlainExchanges(self._limits, self._headers, self._keep_alive)
-            return await self._plain_exchanges.request(match, method, content, headers or {})
-        if self._exchanges is None:
-            from dbc_iac.api.http_exchange import Exchanges
-
-            self._exchanges = Exchanges(self._limits, self._headers, self._keep_alive, self._proxies, self._transport)
-        return await self._exchanges.request(method, url, content, params, headers)
-
-    def wait(self, method: str, url: str, content: bytes = b"", **more: Mapping[str, str]) -> Reply:
-        """The same exchange, from synchronous code. A client is used in one of the two ways only."""
-        return _waited(self.request(method, url, content, **more))
-
-    async def aclose(self) -> None:
-        for exchanges in (self._exchanges, self._plain_exchanges):
-            if exchanges is not None:
-                await exchanges.aclose()
-
-
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """An event loop of its own: the caller may block another one, and only a loop can cancel a call midway."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="http", daemon=True).start()
-    return loop
-
-
-def _waited(work: Coroutine[Any, Any, T]) -> T:
-    found = asyncio.run_coroutine_threadsafe(work, _loop())
-    try:
-        return found.result()
-    except BaseException:
-        found.cancel()
-        raise

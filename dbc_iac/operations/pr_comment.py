@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from dbc_iac.api.http import HEADER_VALUE, MIB, ExchangeError, HttpClient, Limits, SettingError
+from dbc_iac.api.http import HEADER_VALUE, MIB, ExchangeError, Limits, SettingError
 from dbc_iac.api.secret import SecretText
+from dbc_iac.api.transport import HttpClient
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.files.reading import read_file, read_given, real_path
 from dbc_iac.json import load_json

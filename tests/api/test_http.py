@@ -21,7 +21,6 @@ from dbc_iac.api.http import (
     OWN_HEADERS,
     BrokenError,
     ExchangeError,
-    HttpClient,
     Limits,
     NoAnswerError,
     NotConnectedError,
@@ -33,7 +32,7 @@ from dbc_iac.api.http_exchange import proxy_of
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
 from dbc_iac.api.secret import SecretText
-from dbc_iac.api.transport import ClientNode
+from dbc_iac.api.transport import ClientNode, HttpClient
 from tests.api.support import run
 from tests.raw_server import OK, Send, certificate, raw_server
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from obstore.store import ObjectStore
 
-from dbc_iac.api.http import HttpClient, Reply
+from dbc_iac.api.http import Reply
+from dbc_iac.api.transport import HttpClient
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.state.backends.backend import Backend, MovedError
 from dbc_iac.state.backends.http import HttpBackend
