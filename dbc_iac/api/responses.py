@@ -2,7 +2,8 @@
 
 A class has the fields of an object by their names on the wire, a dot for an object within. One without a default is
 required: a reply without it raises `ShapeError`, which becomes an `Unknown` outcome. Any other is optional, and its
-default means that the node sent no value, or an unexpected one. Sizes are GiB as exact fractions.
+default means that the node sent no value, or an unexpected one. Sizes are GiB as exact fractions. Commands with --json
+show the fields in this order.
 """
 
 from __future__ import annotations
@@ -55,16 +56,16 @@ def _value(kind: Any, value: object, what: str) -> Any:
         return tuple([_value(of, item, name) for item in value])
     if not isinstance(value, dict):
         raise ShapeError(f"{what} is not an object")
-    found = []
-    for within, key, of, default in _fields(kind):
+    found = {}
+    for name, within, key, of, default in _fields(kind):
         source = value if not within else value.get(within)
         given = source.get(key, default) if source is value or isinstance(source, dict) else default
         if type(given) is of or (given is default and default is not NODEFAULT):
-            found.append(given)
+            found[name] = given
         else:
             # Unlike in msgspec.convert an odd optional value makes no list unreadable; an array may only be absent.
-            found.append(_scalar(of, given, key, default) if of in _SCALARS else _value(of, given, key))
-    return kind(*found)
+            found[name] = _scalar(of, given, key, default) if of in _SCALARS else _value(of, given, key)
+    return kind(**found)
 
 
 def _scalar(kind: Any, value: object, what: str, default: object = NODEFAULT) -> object:
@@ -97,12 +98,13 @@ def parse_size(value: str) -> Fraction | None:
 
 
 @cache
-def _fields(kind: type[Struct]) -> list[tuple[str, str, Any, object]]:
-    """Of each field: the object that it is in, its name there, its type without None, and its default."""
+def _fields(kind: type[Struct]) -> list[tuple[str, str, str, Any, object]]:
+    """Of each field: its name, the object that it is in, its name there, its type without None, and its default."""
     found = []
     for one in fields(kind):
         within, _, key = one.encode_name.rpartition(".")
-        found.append((within, key, one.type.__args__[0] if isinstance(one.type, UnionType) else one.type, one.default))
+        of = one.type.__args__[0] if isinstance(one.type, UnionType) else one.type
+        found.append((one.name, within, key, of, one.default))
     return found
 
 
@@ -147,19 +149,19 @@ class VmSummary(Struct, frozen=True):
     create_time: str = ""
 
 
-class VmDisk(Struct, frozen=True):
+class VmDisk(Struct, frozen=True, kw_only=True):
     """A disk as details show it; `size_gib` is exact for whole GiB, except `vda`'s, which is a constant at first."""
 
     name: str
-    source_file: str
     size_gib: Fraction | None = field(name="size", default=None)
+    source_file: str
 
 
 class Interface(Struct, frozen=True):
     mac_address: str | None = None
 
 
-class VmDetails(Struct, frozen=True):
+class VmDetails(Struct, frozen=True, kw_only=True):
     """One VM. Only the port of its system is shown, ssh or rdp; `disks` is empty for pxe.
 
     Changed values are shown at once, also those that take effect only after a cold start.
@@ -167,18 +169,18 @@ class VmDetails(Struct, frozen=True):
 
     task_id: Id
     status: str
-    os: str
-    user_name: str
-    login_password: SecretText
-    cpu_cores: int
-    gpu_count: int
     desc: str = ""
     create_time: str = ""
+    os: str
     ssh_ip: str = ""
     ssh_port: int | None = None
     rdp_port: int | None = None
     vnc_port: int | None = None
+    user_name: str
+    login_password: SecretText
     vnc_password: SecretText = SecretText("")
+    cpu_cores: int
+    gpu_count: int
     mem_size: Fraction | None = None
     network_name: str = ""
     rent_order: str = ""
@@ -211,22 +213,22 @@ class StoredImage(Struct, frozen=True):
     size_gib: Fraction | None = field(name="image_size", default=None)
 
 
-class NodeHardware(Struct, frozen=True):
+class NodeHardware(Struct, frozen=True, kw_only=True):
     """A GPU node as `/mining_nodes` shows it to anyone.
 
     `cpu_cores` are logical cores for rent over `physical_cpus` sockets; `ip` is masked (`*.51.*.142`).
     """
 
     version: str
+    ip: str = "*"
+    os: str = ""
+    cpu_type: str = field(name="cpu.type", default="")
     cpu_cores: int = field(name="cpu.cores")
     physical_cpus: int = field(name="cpu.physical_cpus")
     gpu_count: int = field(name="gpu.gpu_count")
     gpu_used: int = field(name="gpu.gpu_used")
     mem_size_gib: Fraction = field(name="mem.size")
     mem_free_gib: Fraction = field(name="mem.free")
-    ip: str = "*"
-    os: str = ""
-    cpu_type: str = field(name="cpu.type", default="")
     disks: tuple[NodeDisk, ...] = field(name="disk_data", default=())
     images: tuple[StoredImage, ...] = ()
 

@@ -13,17 +13,17 @@ from dbc_iac.api.responses import Id, StoredImage, read
 from dbc_iac.api.secret import SecretText
 
 
-class SnapshotView(Struct, frozen=True):
+class SnapshotView(Struct, frozen=True, kw_only=True):
     """`status` is `creating`, `uploading` or `none`: no upload is running, which does not prove success.
 
     `file` is the path on the node; its last part names the image in the image server.
     """
 
     name: str = field(name="snapshot_name")
-    file: str = field(name="snapshot_file")
-    status: str
     description: str = ""
+    file: str = field(name="snapshot_file")
     create_time: str = ""
+    status: str
 
 
 def stored_size(size: Fraction | None) -> str:
@@ -48,19 +48,19 @@ class AddedServer(Struct, frozen=True):
     uuid: Id
 
 
-class ServerView(Struct, frozen=True):
+class ServerView(Struct, frozen=True, kw_only=True):
     """A manager's record of a server. Without the owner's valid signature its secrets are asterisks: see `masked`."""
 
     node_id: Id
     uuid: Id
     ip: str
+    os: str = ""
+    description: str = ""
     ipmi_hostname: str
+    ipmi_port: int | None = None
     ipmi_username: str
     ipmi_password: SecretText
     node_private_key: SecretText
-    os: str = ""
-    description: str = ""
-    ipmi_port: int | None = None
     power_status: str | None = None
     deeplink_device_id: str | None = None
     deeplink_device_password: SecretText | None = None

@@ -104,7 +104,9 @@ def test_details_of_a_running_vm() -> None:
     vm = vm_details(DETAILS)
     assert (vm.ssh_port, vm.rdp_port, vm.vnc_port) == (5684, None, 5904)
     assert (vm.cpu_cores, vm.gpu_count, vm.mem_size) == (1, 0, Fraction(1))
-    assert vm.disks[1] == responses.VmDisk("vdb", "/data/data_84970_20261123190048.qcow2", Fraction(1500))
+    assert vm.disks[1] == responses.VmDisk(
+        name="vdb", size_gib=Fraction(1500), source_file="/data/data_84970_20261123190048.qcow2"
+    )
     assert vm.network_filters == ("in,tcp,22,0.0.0.0/0,accept",)
     assert vm.interface == (responses.Interface("52:54:00:1f:a9:ef"),)
     assert (vm.rent_order, vm.network_name, vm.local_address) == ("77", "", ())

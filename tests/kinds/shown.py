@@ -33,15 +33,18 @@ DETAILS = read(
 )  # fmt: skip
 LAN = LanView("training", "192.168.66.0/24", "wallet", ())
 SECRET = SecretText("made-up")
-SERVER = ServerView(Id("6" * 64), Id("uuid-1"), "10.0.0.7", "bmc", "root", SECRET, SECRET, ipmi_port=623)
-SNAPSHOT = SnapshotView("base", "/tmp/base.qcow2", "none")
+SERVER = ServerView(
+    node_id=Id("6" * 64), uuid=Id("uuid-1"), ip="10.0.0.7", ipmi_hostname="bmc", ipmi_port=623, ipmi_username="root",
+    ipmi_password=SECRET, node_private_key=SECRET,
+)  # fmt: skip
+SNAPSHOT = SnapshotView(name="base", file="/tmp/base.qcow2", status="none")
 ACTIVE, ENDED = Progress(True, 40), Progress(False, 100)
 DEVICE = DeeplinkView("1", SECRET)
 
 
 def details(*disks: tuple[str, int, str], **changes: Any) -> VmDetails:
     """A VM with more disks: (device, GiB, file)."""
-    added = tuple(VmDisk(name, file, Fraction(size)) for name, size, file in disks)
+    added = tuple(VmDisk(name=name, source_file=file, size_gib=Fraction(size)) for name, size, file in disks)
     return replace(DETAILS, disks=(*DETAILS.disks, *added), **changes)
 
 

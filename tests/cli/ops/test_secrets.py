@@ -96,3 +96,32 @@ def test_what_is_looked_at_is_shown_without_secrets(running: Emulated, line: str
     secrets = ["canary", MANAGER_SEED, SEED, SERVER_KEY, machine["vnc_password"], machine["login_password"], *sessions]
     for secret in secrets:
         assert secret not in said.out + said.err + value.out + value.err
+
+
+ORDERS = {
+    "vm show trainer": [
+        "document", "taskId", "status", "desc", "createTime", "os", "sshIp", "sshPort", "rdpPort", "vncPort", "userName",
+        "loginPassword", "vncPassword", "cpuCores", "gpuCount", "memSize", "networkName", "rentOrder", "localAddress",
+        "disks", "networkFilters", "interface",
+    ],
+    "node show gpu-a": [
+        "name", "id", "version", "ip", "os", "cpuType", "cpuCores", "physicalCpus", "gpuCount", "gpuUsed", "memSizeGib",
+        "memFreeGib", "disks", "images", "gpuFree", "orders",
+    ],
+    "server show one --manager rack": [
+        "document", "manager", "nodeId", "uuid", "ip", "os", "description", "ipmiHostname", "ipmiPort", "ipmiUsername",
+        "ipmiPassword", "powerStatus", "deeplinkDeviceId", "deeplinkDevicePassword",
+    ],
+    "server show box": [
+        "document", "nodeId", "version", "ip", "os", "description", "powerStatus", "deeplinkDeviceId",
+        "deeplinkDevicePassword",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "keys"), ORDERS.items(), ids=ORDERS)
+def test_objects_are_shown_with_their_identity_first(running: Emulated, line: str, keys: list[str]) -> None:
+    shown = running.run(*line.split(), "--json").json
+    assert [*shown] == keys
+    if line.startswith("vm"):
+        assert [*shown["disks"][0]] == ["name", "sizeGib", "sourceFile"]
