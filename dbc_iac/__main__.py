@@ -22,21 +22,15 @@ COLLECT_AFTER = 100_000
 """Objects until garbage is searched for. Python's 700 costs a sixth of the start: what a command makes, it keeps."""
 
 
-class _NoPlugins(ModuleType):
-    """Replaces pydantic's search for plugins, which reads the metadata of every installed package."""
-
-    @staticmethod
-    def get_plugins() -> tuple[()]:
-        return ()
-
-
 def main() -> None:
     """Run the command line of this process, and exit."""
     if sys.platform == "win32":  # no fork, no rlimits, no POSIX file modes
         os.write(2, b"error: dbc-iac does not support Windows. Use Linux, macOS, or WSL on Windows.\n")
         os._exit(CONFIGURATION)
     gc.set_threshold(COLLECT_AFTER, 20, 20)
-    sys.modules.setdefault("pydantic.plugin._loader", _NoPlugins("pydantic.plugin._loader"))
+    # Instead of pydantic's search for plugins, which reads the metadata of every installed package.
+    no_plugins = sys.modules.setdefault("pydantic.plugin._loader", ModuleType("pydantic.plugin._loader"))
+    no_plugins.__dict__.setdefault("get_plugins", tuple)
     nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     signals = (signal.SIGINT, signal.SIGTERM) if nohup else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in signals:

@@ -41,7 +41,8 @@ class Expander(Struct):
     templates: Templates
     found: Diagnostics
     variables: Variables = Variables()
-    places: dict[str, SourceRange | None] = field(default_factory=dict)
+    defined: dict[str, SourceMap] = field(default_factory=dict)
+    """The document of each address."""
     broken: set[str] = field(default_factory=set)
     """Addresses of invalid documents; for a `forEach`, the part that all instances share."""
     whole: bool = True
@@ -163,9 +164,9 @@ class Expander(Struct):
             self.found.extend(replace(d, address=address) for d in problems)
         written = metadata.get("labels")
         labels = {} if written is None else self._labels(written, names, marks)
-        place = marks.value(("metadata", "name"))
-        if address in self.places:
-            first = self.places[address]
+        if address in self.defined:
+            name_of = ("metadata", "name")
+            first = self.defined[address].value(name_of)
             related = (Related("first defined here", first),) if first else ()
             self.found.add(
                 Diagnostic(
@@ -173,13 +174,13 @@ class Expander(Struct):
                     Severity.ERROR,
                     f"{address} is defined twice",
                     remedy="Rename or remove one of the two.",
-                    source=place,
+                    source=marks.value(name_of),
                     related=related,
                     address=address,
                 )
             )
             return
-        self.places[address] = place
+        self.defined[address] = marks
         if self.found.error_count > before:
             return
         parsed = parse(self.models[kind], spec, marks, ("spec",), self.found, address, origins.placed)

@@ -7,7 +7,7 @@ real directory is entered once, so cyclic links terminate; an unreadable directo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
@@ -17,13 +17,12 @@ from dbc_iac.diagnostics import Diagnostic, Diagnostics, Severity, SourceRange
 from dbc_iac.files.reading import real_path
 
 _MAGIC = frozenset("*?[")
+Place = Callable[[], SourceRange | None]
+"""Source range of a pattern in the project file, looked up for a diagnostic."""
 
 
-def matching(project: Path, pattern: str, found: Diagnostics, place: SourceRange | None = None) -> list[Path]:
-    """Paths below a project that match a pattern, sorted, directories excluded.
-
-    `place`: source range of the pattern, for diagnostics.
-    """
+def matching(project: Path, pattern: str, found: Diagnostics, place: Place = lambda: None) -> list[Path]:
+    """Paths below a project that match a pattern, sorted, directories excluded."""
     parts = PurePath(pattern).parts
     if not parts or PurePath(pattern).is_absolute():
         return []
@@ -37,10 +36,9 @@ def matching(project: Path, pattern: str, found: Diagnostics, place: SourceRange
 class _Walk(Struct):
     root: Path
     found: Diagnostics
-    place: SourceRange | None
+    place: Place
     # For each rest of the pattern: else `**/**/**` enters a directory once for each way to split its path.
     entered: set[tuple[Path, tuple[str, ...]]] = field(default_factory=set)
-    below_entered: dict[tuple[str, ...], set[Path]] = field(default_factory=dict)
     dangling: set[Path] = field(default_factory=set)
 
     def matches(self, directory: Path, parts: tuple[str, ...]) -> Iterator[Path]:
@@ -53,27 +51,18 @@ class _Walk(Struct):
         self.entered.add(place)
         first, *rest = parts
         if first == "**":
-            for below in self._below(directory, self.below_entered.setdefault(parts, set())):
-                yield from self.matches(below, tuple(rest))
+            yield from self.matches(directory, tuple(rest))
+            entries = self._entries(directory)
+            self.dangling |= {e for e in entries if e.is_symlink() and not e.exists()}
+            # Real directories come before links to them.
+            for entry in sorted((e for e in entries if e.is_dir()), key=lambda e: (e.is_symlink(), e)):
+                yield from self.matches(entry, parts)
         elif _MAGIC & set(first):
             for entry in self._entries(directory):
                 if fnmatchcase(entry.name, first) and (not rest or entry.is_dir()):
                     yield from self.matches(entry, tuple(rest))
         elif os.path.lexists(directory / first):
             yield from self.matches(directory / first, tuple(rest))
-
-    def _below(self, directory: Path, entered: set[Path]) -> Iterator[Path]:
-        """A directory and all directories below it, each once, under the first path that leads to it."""
-        real = real_path(directory)
-        if real in entered:
-            return
-        entered.add(real)
-        yield directory
-        entries = self._entries(directory)
-        self.dangling |= {e for e in entries if e.is_symlink() and not e.exists()}
-        # Real directories come before links to them.
-        for entry in sorted((e for e in entries if e.is_dir()), key=lambda e: (e.is_symlink(), e)):
-            yield from self._below(entry, entered)
 
     def _entries(self, directory: Path) -> list[Path]:
         if not real_path(directory).is_relative_to(self.root):  # names of files outside are not printed either
@@ -89,4 +78,4 @@ class _Walk(Struct):
             return []
 
     def problem(self, code: str, summary: str, remedy: str) -> None:
-        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=self.place))
+        self.found.add(Diagnostic(code, Severity.ERROR, summary, remedy=remedy, source=self.place()))

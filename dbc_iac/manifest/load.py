@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Locator, Severity, SourceRange, failure
 from dbc_iac.files.reading import file_problem, read_inside
 from dbc_iac.manifest.expand import Expander, ParsedResource
-from dbc_iac.manifest.globs import matching
+from dbc_iac.manifest.globs import Place, matching
 from dbc_iac.manifest.header import DEFAULT_STACK, FIELDS, check_header, without_anchors
 from dbc_iac.manifest.origins import Variables, merge_instances
 from dbc_iac.manifest.project import FILE, EnvironmentSpec, ProjectSpec
@@ -110,14 +111,14 @@ class _Loader(Struct):
     """Source range of a dotted path below `spec` of the project file."""
     variables: Variables = Variables()
 
-    def read(self, path: Path, place: SourceRange | None = None) -> list[YamlDocument]:
+    def read(self, path: Path, place: Place = lambda: None) -> list[YamlDocument]:
         """Documents of a file that the project file names at `place`. Problems are collected."""
         name = str(path)
         try:
             data = read_inside(path, self.directory, MAX_BYTES)
         except OSError as error:
             # Its resources must not be planned for deletion.
-            self.found.add(file_problem(path, error, source=place))
+            self.found.add(file_problem(path, error, source=place()))
             self.whole = False
             return []
         self.sources[name] = data.decode("utf-8", "replace")
@@ -196,7 +197,7 @@ class _Loader(Struct):
         documents: list[YamlDocument] = []
         seen: set[Path] = set()
         for index, pattern in enumerate(project.manifests):
-            place = self.where(f"manifests.{index}")
+            place = partial(self.where, f"manifests.{index}")
             paths = matching(self.directory, pattern, self.found, place)
             if not paths:
                 self.whole = False
@@ -207,7 +208,7 @@ class _Loader(Struct):
                         f"manifests: {pattern} matches no files",
                         "Without its files, all their resources would be planned for deletion.",
                         "Add a manifest, or correct the glob in the project file.",
-                        place,
+                        place(),
                     )
                 )
             for path in paths:

@@ -93,14 +93,14 @@ class SecretRef(BaseModel):
 
 MISSING = "secret-missing"
 """Code of the diagnostic of a secret that cannot be read."""
-Places = Mapping[SecretRef, tuple[str, SourceRange | None]]
-"""Field and source range of each reference."""
+Places = Mapping[SecretRef, str]
+"""Field of each reference, as a dotted path."""
 
 
-def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: str = "") -> Places:
-    """Secret references of a model with their fields; `where` maps a dotted path to its source range."""
+def secret_places(part: Any, path: str = "") -> Places:
+    """Secret references of a model with their fields."""
     if isinstance(part, SecretRef):
-        return {part: (path, where(path))}
+        return {part: path}
     inner: Iterable[tuple[object, Any]] = ()
     if isinstance(part, BaseModel):
         inner = ((f.alias or name, getattr(part, name)) for name, f in type(part).model_fields.items())
@@ -108,16 +108,17 @@ def secret_places(part: Any, where: Callable[[str], SourceRange | None], path: s
         inner = part.items()
     elif isinstance(part, tuple):
         inner = enumerate(part)
-    found: dict[SecretRef, tuple[str, SourceRange | None]] = {}
+    found: dict[SecretRef, str] = {}
     for key, value in inner:
-        found.update(secret_places(value, where, f"{path}.{key}" if path else str(key)))
+        found.update(secret_places(value, f"{path}.{key}" if path else str(key)))
     return found
 
 
 class SecretResolver(Struct, eq=False):
     """Resolve references, each once. `base`: directory of relative file names.
 
-    `places`: fields and source ranges of the references of the project file, for diagnostics. `found` gets each secret.
+    `places`: fields of the references of the project file; `where`: their source ranges, for diagnostics. `found` gets
+    each secret.
     """
 
     __repr__ = object.__repr__  # environment variables hold secrets
@@ -126,6 +127,7 @@ class SecretResolver(Struct, eq=False):
     base: Path
     exec_seconds: float = EXEC_SECONDS
     places: Places = {}
+    where: Callable[[str], SourceRange | None] = lambda path: None
     found: Callable[[SecretText], None] = lambda _: None
     _known: dict[SecretRef, SecretText] = field(default_factory=dict)
     _missing: dict[SecretRef, DiagnosticError] = field(default_factory=dict)
@@ -167,9 +169,9 @@ class SecretResolver(Struct, eq=False):
 
     def _placed(self, ref: SecretRef, diagnostic: Diagnostic) -> Diagnostic:
         """The diagnostic with the field and source range of its reference; a long name of a field is in the detail."""
-        path, source = self.places.get(ref, ("", None))
-        if not path:
+        if not (path := self.places.get(ref)):
             return diagnostic
+        source = self.where(path)
         if len(summary := f"{path}: {diagnostic.summary}") <= MAX_SUMMARY:
             return replace(diagnostic, summary=summary, source=source)
         return replace(diagnostic, detail=f"Field {path}. {diagnostic.detail}".rstrip(), source=source)

@@ -75,9 +75,9 @@ def _environments(directory: Path, project: ProjectSpec) -> Iterator[LoadedProje
 
 def _references(loaded: LoadedProject) -> Iterator[SecretRef]:
     """References to secrets, of the project file and of the manifests."""
-    yield from secret_places(loaded.project, loaded.place)
+    yield from secret_places(loaded.project)
     for resource in loaded.resources:
-        yield from secret_places(resource.spec, resource.where)
+        yield from secret_places(resource.spec)
 
 
 def _variable_files(project: ProjectSpec) -> Iterator[str]:

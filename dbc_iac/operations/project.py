@@ -96,9 +96,9 @@ class Project(Struct, dict=True):
             only_project_file=only_project_file,
         )
         stack = loaded.stack(environment, stack)
-        places = secret_places(loaded.project, loaded.place)
+        places = secret_places(loaded.project)
         redaction = Redaction()
-        resolver = SecretResolver(runtime.environ, directory, places=places, found=redaction.add)
+        resolver = SecretResolver(runtime.environ, directory, places=places, where=loaded.place, found=redaction.add)
         project = cls(directory, environment, stack, runtime, loaded, resolver, redaction, sources)
         if loaded.diagnostics.error_count:
             # The valid part is still checked, unless it may refer to a part that could not be read.
@@ -206,8 +206,7 @@ class Project(Struct, dict=True):
         try:
             yield
         except DiagnosticError as error:
-            places = secret_places(self.loaded.project, self.loaded.place)
-            raise with_all_missing(error, places, self.inventory, self.resolver) from None
+            raise with_all_missing(error, self.inventory, self.resolver) from None
 
     @cached_property
     def keyring(self) -> Keyring | None:

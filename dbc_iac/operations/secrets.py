@@ -12,7 +12,7 @@ from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.inventory import unusable_secret
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.origins import merge_instances
-from dbc_iac.manifest.secrets import MISSING, Places, SecretRef, SecretResolver
+from dbc_iac.manifest.secrets import MISSING, SecretRef, SecretResolver
 from dbc_iac.plan import Plan
 from dbc_iac.views.redaction import SHORTEST
 
@@ -24,15 +24,13 @@ def secrets_of(resource: Resource[Spec]) -> Iterator[tuple[str, SecretRef]]:
             yield field.path, value
 
 
-def with_all_missing(
-    error: DiagnosticError, places: Places, inventory: Inventory, resolver: SecretResolver
-) -> DiagnosticError:
+def with_all_missing(error: DiagnosticError, inventory: Inventory, resolver: SecretResolver) -> DiagnosticError:
     """The error; if a secret is missing, with all that are, and the purpose of each. Programs are not run."""
     if not any(d.code == MISSING for d in error.diagnostics):
         return error
     found = Diagnostics()
     used = {kind_of(r.kind).route(r, inventory).identity for r in inventory.resources.values()}
-    for ref, (path, _) in places.items():
+    for ref, path in resolver.places.items():
         section, _, name = path.partition(".")
         if section != "identities" or name.partition(".")[0] in used:
             found.extend(replace(d, detail=_purpose(path)) for d in _missing(ref, resolver))
