@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import click
-
 from dbc_iac.diagnostics import DiagnosticError, failure
 
 ALIASES: Mapping[str, str] = {
@@ -101,29 +99,12 @@ COMMAND_ADVICE: Mapping[str, str] = {
 _FORMATS = frozenset(key.removeprefix("-o ") for key in OPTION_ADVICE if key.startswith("-o "))
 
 
-def known_options(command: click.Command) -> set[str]:
-    """The names of all options of a command; of a group, also those of its commands."""
-    inner = command.commands.values() if isinstance(command, click.Group) else ()
-    own = {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts}
-    return own.union(*map(known_options, inner))
-
-
-def familiar(path: str, known: set[str], arguments: Sequence[str]) -> list[str]:
-    """Arguments of the command `path` with the names that its options have here: `-out=x` is `-o x`.
+def familiar(path: str, known: set[str], word: str, following: Sequence[str]) -> Iterator[str]:
+    """An option of the command `path` with the name that it has here: `-out=x` is `-o x`. `following`: words after it.
 
     Raises DiagnosticError with advice for an option that does not exist here.
     """
-    words = list(arguments)
-    end = words.index("--") if "--" in words else len(words)
-    named = (one for n, word in enumerate(words[:end]) for one in _named(path, known, word, words[n + 1 : end]))
-    return [*named, *words[end:]]
-
-
-def _named(path: str, known: set[str], word: str, following: Sequence[str]) -> Iterator[str]:
     name, equals, value = word.partition("=")
-    if not name.startswith("-") or len(name) == 1:
-        yield word
-        return
     typed = name if name.startswith("--") or len(name) == 2 else f"-{name}"
     ours = typed if typed in known else ALIASES.get(typed, typed)
     if ours == "-o" and (form := value or next(iter(following), "")) in _FORMATS:

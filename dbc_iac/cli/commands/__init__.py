@@ -7,7 +7,7 @@ options, and the names that users of other tools know.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +21,7 @@ from dbc_iac import __version__
 from dbc_iac.cli.app import App
 from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.cli.completions import environments
-from dbc_iac.cli.habits import familiar, known_options, unknown_command
+from dbc_iac.cli.habits import familiar, unknown_command
 from dbc_iac.cli.logs import start_logs
 from dbc_iac.manifest.header import check_stack_name
 from dbc_iac.manifest.trust import as_untrusted
@@ -122,7 +122,7 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = next((n for n, word in enumerate(args) if word in self._modules), len(args))
-        return super().parse_args(ctx, [*familiar(self._path, known_options(self), args[:own]), *args[own:]])
+        return super().parse_args(ctx, [*_translated(self._path, self, args[:own]), *args[own:]])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -139,8 +139,28 @@ class LazyGroup(click.Group):
             raise unknown_command(str(name), rest, inner)
         lazy = isinstance(command, LazyGroup)  # reads its arguments itself, with the options of its commands
         if command is not None and not lazy and not _passes_arguments_on(command, rest):
-            rest = familiar(f"{self._path} {name}".strip(), known_options(command), rest)
+            rest = [*_translated(f"{self._path} {name}".strip(), command, rest)]
         return name, command, rest
+
+
+def _translated(path: str, command: click.Command, words: Sequence[str]) -> Iterator[str]:
+    """The words typed for a command; an option that it does not know, or with one dash, may be one of other tools."""
+    known = _known_options(command)
+    end = words.index("--") if "--" in words else len(words)
+    for number, word in enumerate(words[:end], 1):
+        long = word.startswith("--") and word.partition("=")[0] in known
+        if long or not word.startswith("-") or word == "-":
+            yield word
+        else:
+            yield from familiar(path, known, word, words[number:end])
+    yield from words[end:]
+
+
+def _known_options(command: click.Command) -> set[str]:
+    """The names of all options of a command; of a group, also those of its commands."""
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    own = {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts}
+    return own.union(*map(_known_options, inner))
 
 
 def _complete(command: click.Command, path: str) -> None:
