@@ -102,9 +102,10 @@ class PlanOutput(Struct, frozen=True):
     html: Path | None = None
 
     @property
-    def files(self) -> dict[str, Path | None]:
+    def files(self) -> dict[str, Path]:
         """The files to write, by option."""
-        return {"--markdown": self.markdown, "--html": self.html}
+        given = {"--markdown": self.markdown, "--html": self.html}
+        return {option: file for option, file in given.items() if file is not None}
 
 
 plan_output_options = grouped(
@@ -132,10 +133,11 @@ class ApplyArguments(Struct, frozen=True):
     report: Path | None = None
 
     @property
-    def files(self) -> dict[str, Path | None]:
+    def files(self) -> dict[str, Path]:
         """The files to write, by option."""
         events = None if self.events in {None, "-"} else Path(str(self.events))
-        return {"--events": events, "--report": self.report}
+        given = {"--events": events, "--report": self.report}
+        return {option: file for option, file in given.items() if file is not None}
 
 
 apply_options = grouped(

@@ -28,7 +28,7 @@ _PROJECT_SUFFIXES = {".yaml", ".yml", ".json", ".jsonl", ".lock"}
 
 def check_outputs(
     app: App,
-    outputs: Mapping[str, Path | None],
+    outputs: Mapping[str, Path],
     loaded: LoadedProject | None,
     inputs: Iterable[Path | None] = (),
 ) -> None:
@@ -37,14 +37,10 @@ def check_outputs(
     `outputs`: paths by option. `loaded`: the project; None if it cannot be loaded. `inputs`: other files that the
     command reads.
     """
-    if not any(outputs.values()):
-        return
     protected = _Protected(app, loaded, inputs)
     found = Diagnostics()
     taken: dict[Path, str] = {}
     for option, path in outputs.items():
-        if path is None:
-            continue
         try:
             with writing():
                 if _is_stream(path):

@@ -18,7 +18,7 @@ def show_plan(app: App, plan: Plan, output: PlanOutput, *, reported: bool = Fals
 
     `reported`: its diagnostics have been printed by `report_diagnostics`.
     """
-    if any(output.files.values()):
+    if output.files:
         write_outputs(app, plan, output)
     app.show_lines(plan_lines(plan, output.detail, reported=reported), dict(plan.members()) if app.json else None)
 

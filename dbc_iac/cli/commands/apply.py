@@ -73,7 +73,8 @@ def command(
         remedy = "Give them to `dbc-iac plan -o FILE`."
         raise failure("plan-is-made", summary, detail, remedy)
     project = app.project()
-    check_outputs(app, {**output.files, **arguments.files}, project.loaded, (file, reviewed))
+    if files := {**output.files, **arguments.files}:
+        check_outputs(app, files, project.loaded, (file, reviewed))
     with project.locked("apply", lock_timeout):
         to_apply = _reviewed(project, file, reviewed) if file or reviewed else plan_now(project, selection)
         given = Approval.DATA_LOSS if lossy or file or reviewed else Approval.CHANGES
@@ -109,7 +110,7 @@ def confirm_and_apply(
     reporter = ProgressReporter(app, arguments.events)
     if plan.diagnostics:
         report_diagnostics(app, plan)
-    if any(output.files.values()):
+    if output.files:
         write_outputs(app, plan, output)
     if reviewed and not app.json:
         app.show_lines([Line(summary(plan), Tone.HEAD), Line(scope(plan, disruptions(plan)), Tone.ASIDE), Line()], None)

@@ -28,7 +28,8 @@ def command(
 ) -> None:
     """Delete all resources in the state. Shows the plan and asks for approval first."""
     project = app.project()
-    check_outputs(app, {**output.files, **arguments.files}, project.loaded)
+    if files := {**output.files, **arguments.files}:
+        check_outputs(app, files, project.loaded)
     with project.locked("destroy", lock_timeout):
         given = Approval.DATA_LOSS if yes else Approval.NONE
         to_apply = plan_now(project, replace(selection, destroy=True))

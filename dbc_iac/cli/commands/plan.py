@@ -54,7 +54,8 @@ def command(
         raise click.UsageError("--state needs --refresh=false: an apply cannot start from a copy of the state")
     with failure_shown(app, output):
         project = app.project()
-    check_outputs(app, {"-o": file, **output.files}, project.loaded, (key, copy))
+    if files := {**({"-o": file} if file else {}), **output.files}:
+        check_outputs(app, files, project.loaded, (key, copy))
     with failure_shown(app, output):
         if copy is not None:
             use_copy(project, copy)

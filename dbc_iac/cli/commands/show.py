@@ -22,7 +22,7 @@ from dbc_iac.views.text.state import state_pages
 @click.pass_obj
 def command(app: App, /, file: Path | None, output: PlanOutput) -> None:
     """Show the state, or a plan or state in FILE."""
-    if output != PlanOutput():
+    if output.files:
         check_outputs(app, output.files, loaded_quietly(app), (file,))
     shown = app.project_of_state().state if file is None else read_plan_or_state(file, lambda: app.project().keyring)
     if isinstance(shown, Plan):
