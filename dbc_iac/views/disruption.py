@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from msgspec import Struct
 
-from dbc_iac.address import Address
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.views.wording import Detail, count, duration, grouped, some
 
 
 class Effect(StrEnum):
@@ -102,42 +100,6 @@ def _begins(plan: Plan) -> dict[str, int]:
             free[step.node] = at + step.seconds
         begins[step.key], ends[step.key] = at, at + step.seconds
     return begins
-
-
-def window_text(step: Step, off: Container[str]) -> str:
-    """Effect of an offline window on its VM, as shown after its address. `off`: see `powered_off`."""
-    if step.address in off:
-        return "powered off, stays off" if step.power == "off" else "powered off, will be started after the changes"
-    return f"power-off window of about {duration(step.seconds)}" if step.power == "on" else "powering off, stays off"
-
-
-def machines(found: Sequence[Disruption]) -> str:
-    """Number of VMs and of servers: `2 VMs and 1 server`; empty for none."""
-    vms = sum(isinstance(kind_of(Address(d.address).kind), Host) for d in found)
-    return " and ".join(count(n, noun) for n, noun in ((vms, "VM"), (len(found) - vms, "server")) if n)
-
-
-def disruption_texts(found: Sequence[Disruption], detail: Detail) -> Iterator[str]:
-    """Lines of the disruptions; machines with the same disruption share a line."""
-    for members in grouped(found, lambda d: (d.effect, d.seconds, len(d.causes), d.causes[:1]), detail):
-        first = members[0]
-        off = f", off for about {duration(first.seconds)}" if first.seconds else ""
-        why = f" ({', '.join(first.causes)})" if first.causes and len({d.causes for d in members}) == 1 else ""
-        if len(members) == 1:
-            place = f" on {first.node}" if first.node else ""
-            yield f"  {first.address}{place}: {first.effect.value}{off}{why}"
-        else:
-            yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
-            yield f"    {some([d.address for d in members])}"
-    if len(found) > 1 and (whole := whole_length(found)):
-        yield f"  {whole}"
-
-
-def whole_length(found: Sequence[Disruption]) -> str:
-    """Expected time until the last window closes; empty for fewer than two windows."""
-    if sum(bool(d.seconds) for d in found) < 2:
-        return ""
-    return f"One window at a time on each machine, about {duration(length(found))} in total."
 
 
 def length(found: Iterable[Disruption]) -> int:

@@ -8,16 +8,7 @@ from typing import TypeVar
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.views.disruption import (
-    Disruption,
-    disruptions,
-    length,
-    machines,
-    powered_off,
-    shown_steps,
-    whole_length,
-    window_text,
-)
+from dbc_iac.views.disruption import Disruption, disruptions, length, powered_off, shown_steps
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
 from dbc_iac.views.html.layout import can_lay_out
 from dbc_iac.views.html.pages import anchor, asset, environment, source_hash
@@ -27,12 +18,15 @@ from dbc_iac.views.text.plan import (
     PROGRAMS,
     SIGNS,
     VERBS,
+    machines,
     only_drift,
     program_texts,
     reason_text,
     scope,
     split_changes,
     summary,
+    whole_length,
+    window_text,
 )
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.wording import Detail, count, duration, grouped, likeness, rental_texts

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.views.disruption import disruption_texts, disruptions, shown_steps
+from dbc_iac.views.disruption import disruptions, shown_steps
 from dbc_iac.views.text.fields import named
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
     PROGRAMS,
     SIGNS,
     VERBS,
+    disruption_texts,
     group_lines,
     program_texts,
     reason_text,

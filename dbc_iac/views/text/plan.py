@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.decide.deletions import DESTROY
-from dbc_iac.plan.model import Action, Change, Plan, StepKind
-from dbc_iac.views.disruption import (
-    Disruption,
-    Effect,
-    disruption_texts,
-    disruptions,
-    machines,
-    powered_off,
-    shown_steps,
-    window_text,
-)
+from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
+from dbc_iac.views.disruption import Disruption, Effect, disruptions, length, powered_off, shown_steps
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, named, new_field_lines
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.wording import RENTALS, Detail, count, grouped, likeness, rental_texts, some
+from dbc_iac.views.wording import RENTALS, Detail, count, duration, grouped, likeness, rental_texts, some
 
 SIGNS = {
     Action.CREATE: "+",
@@ -90,6 +84,35 @@ def scope(plan: Plan, found: Iterable[Disruption]) -> str:
     if calls := windows + sum(len(s.goals) for s in plan.steps):
         text += f" About {count(calls, 'API call')}."
     return text
+
+
+def machines(found: Sequence[Disruption]) -> str:
+    """Number of VMs and of servers: `2 VMs and 1 server`; empty for none."""
+    vms = sum(isinstance(kind_of(Address(d.address).kind), Host) for d in found)
+    return " and ".join(count(n, noun) for n, noun in ((vms, "VM"), (len(found) - vms, "server")) if n)
+
+
+def disruption_texts(found: Sequence[Disruption], detail: Detail) -> Iterator[str]:
+    """Lines of the disruptions; machines with the same disruption share a line."""
+    for members in grouped(found, lambda d: (d.effect, d.seconds, len(d.causes), d.causes[:1]), detail):
+        first = members[0]
+        off = f", off for about {duration(first.seconds)}" if first.seconds else ""
+        why = f" ({', '.join(first.causes)})" if first.causes and len({d.causes for d in members}) == 1 else ""
+        if len(members) == 1:
+            place = f" on {first.node}" if first.node else ""
+            yield f"  {first.address}{place}: {first.effect.value}{off}{why}"
+        else:
+            yield f"  {machines(members)}: each {first.effect.value}{off}{why}"
+            yield f"    {some([d.address for d in members])}"
+    if len(found) > 1 and (whole := whole_length(found)):
+        yield f"  {whole}"
+
+
+def whole_length(found: Sequence[Disruption]) -> str:
+    """Expected time until the last window closes; empty for fewer than two windows."""
+    if sum(bool(d.seconds) for d in found) < 2:
+        return ""
+    return f"One window at a time on each machine, about {duration(length(found))} in total."
 
 
 def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = False) -> Iterator[Line]:
@@ -283,3 +306,10 @@ def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
             yield from (Line(f"       {owner}{g.text}") for owner, g in zip(owners, step.goals, strict=True))
         else:
             yield Line(f"{number:>3}. {step.address}: {', '.join(g.text for g in step.goals)}")
+
+
+def window_text(step: Step, off: Container[str]) -> str:
+    """Effect of an offline window on its VM, as shown after its address. `off`: see `powered_off`."""
+    if step.address in off:
+        return "powered off, stays off" if step.power == "off" else "powered off, will be started after the changes"
+    return f"power-off window of about {duration(step.seconds)}" if step.power == "on" else "powering off, stays off"
