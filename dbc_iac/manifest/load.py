@@ -91,7 +91,7 @@ def load_project(
     if only_project_file:
         return LoadedProject(name, project, (), Diagnostics(), frozenset(), False, *places)
     context = loader.context(name, project, environment, chosen, variables, variable_files, environ)
-    reader = Expander(models, Templates(context, loader.variables.hide), loader.found, loader.variables)
+    reader = Expander(models, Templates(context, hidden=loader.variables.hide), loader.found, loader.variables)
     try:
         resources = [r for d in (*rest, *loader.manifests(project)) for r in reader.read(d)]
     finally:

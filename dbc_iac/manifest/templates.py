@@ -65,13 +65,11 @@ def _named(name: str, names: Mapping[str, Any]) -> Any:
     raise NotPlainError
 
 
-class Templates:
+class Templates(Names):
     """Templates with shared names and shared limits."""
 
-    def __init__(self, names: Mapping[str, Any], hidden: Callable[[str], bool] = lambda text: False) -> None:
-        """`hidden`: whether the problems of a template follow from another problem, and are not reported."""
-        self._names = Names(names)
-        self._hidden = hidden
+    hidden: Callable[[str], bool] = lambda text: False
+    """Whether the problems of a template follow from another problem, and are not reported."""
 
     def render(
         self, value: Any, marks: SourceMap, found: Diagnostics, path: Path = (), names: Mapping[str, Any] | None = None
@@ -85,27 +83,27 @@ class Templates:
         if not texts:
             return value
         extra = names or {}
-        names, values = {**self._names.values, **extra}, dict[Path, Any]()
+        names, values = {**self.values, **extra}, dict[Path, Any]()
         for place, text in texts.items():
             with suppress(NotPlainError):
                 values[place] = looked_up(text, names)
         others = {place: text for place, text in texts.items() if place not in values}
         try:
-            answers = ask([Ask("text", text, extra) for text in others.values()], self._names)
+            answers = ask([Ask("text", text, extra) for text in others.values()], self)
         except OutOfTimeError:
             found.add(_too_slow(marks.value(path)))
             found.raise_errors()
             raise
         for place, answer in zip(others, answers, strict=True):
             values[place] = answer.value
-            if answer.problem and not self._hidden(texts[place]):
+            if answer.problem and not self.hidden(texts[place]):
                 found.add(_problem(answer, texts[place], marks.value(place)))
         return _filled(value, values, path)
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """Evaluate texts and expressions: answers in the same order."""
         try:
-            return ask(asks, self._names)
+            return ask(asks, self)
         except OutOfTimeError:
             return [Answer(problem=f"CPU time limit of {SECONDS_IN_ALL} s for all templates exceeded")] * len(asks)
 

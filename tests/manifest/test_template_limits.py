@@ -73,7 +73,7 @@ def test_a_result_with_many_nested_values_is_refused(text: str) -> None:
 def test_all_templates_of_a_project_share_a_cpu_limit(short: None) -> None:
     found = Diagnostics()
     templates = Templates({})
-    templates._names.left = 0.01
+    templates.left = 0.01
     with pytest.raises(DiagnosticError):
         templates.render([NESTED] + ["{{ 2 }}"] * 3, SourceMap(), found)
     assert [d.code for d in found] == ["template"]
