@@ -50,15 +50,22 @@ class Disruption(Struct, frozen=True):
         return "" if self.seconds else lengths.get(self.effect, "")
 
 
-def shown_steps(plan: Plan) -> tuple[Step, ...]:
+class Disruptions(Struct, frozen=True):
+    """Disruptions by a plan, and the steps that they refer to."""
+
+    machines: tuple[Disruption, ...]
+    """One per machine: deletions and replacements first, then in the order of the steps."""
+    steps: tuple[Step, ...]
     """Steps with at least one action, in the order in which they are shown and numbered (from 1)."""
-    return tuple(s for s in plan.steps if s.goals)
+    off: frozenset[str]
+    """Addresses of the machines that were off when the plan was made."""
 
 
-def disruptions(plan: Plan) -> tuple[Disruption, ...]:
-    """Disruptions, one per machine: deletions and replacements first, then in the order of the steps."""
+def disruptions(plan: Plan) -> Disruptions:
+    """The disruptions by a plan."""
     changes = {c.address: c for c in plan.changes}
-    steps, begins, off = shown_steps(plan), _begins(plan), powered_off(plan)
+    steps, begins = tuple(s for s in plan.steps if s.goals), _begins(plan)
+    off = frozenset(c.address for c in plan.changes if c.observed_power == "off")
     numbers = {s.address: n for n, s in reversed(list(enumerate(steps, 1)))}
     new = {c.address for c in plan.changes if c.action is Action.CREATE}  # not in use yet
     found: dict[str, Disruption] = {}
@@ -80,12 +87,8 @@ def disruptions(plan: Plan) -> tuple[Disruption, ...]:
             seconds = 0 if was_off else step.seconds
             found[step.address] = Disruption(step.address, step.node, effect, seconds, number, causes, begins[step.key])
     order = list(Effect)
-    return tuple(sorted(found.values(), key=lambda d: (order.index(d.effect) > 1, d.step, d.address)))
-
-
-def powered_off(plan: Plan) -> frozenset[str]:
-    """Addresses of the machines that were off when the plan was made."""
-    return frozenset(c.address for c in plan.changes if c.observed_power == "off")
+    machines = sorted(found.values(), key=lambda d: (order.index(d.effect) > 1, d.step, d.address))
+    return Disruptions(tuple(machines), steps, off)
 
 
 def _begins(plan: Plan) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
-from dbc_iac.views.disruption import Disruption, disruptions, length, powered_off, shown_steps
+from dbc_iac.views.disruption import Disruption, disruptions, length
 from dbc_iac.views.graph import Graph, by_machine, plan_graph
 from dbc_iac.views.html.layout import can_lay_out
 from dbc_iac.views.html.pages import anchor, asset, environment, source_hash
@@ -55,7 +55,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
     style, script = asset("plan.css"), asset("plan.js")
     split = split_changes(plan)
     shown = [change for changes in split.values() for change in changes]
-    found, off = disruptions(plan), powered_off(plan)
+    disrupted = disruptions(plan)
     whole = plan_graph(plan)
     drawn = by_machine(whole)
     page = environment(_FILTERS)
@@ -65,7 +65,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
         digest=digest,
         title=_title(plan),
         summary=summary(plan),
-        scope=scope(plan, found),
+        scope=scope(plan, disrupted),
         verbs={a.value: v for a, v in VERBS.items()},
         reason=reason_text,
         style=Markup(style),  # noqa: S704 - file of this package
@@ -78,9 +78,9 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
         programs_title=PROGRAMS,
         programs=[*program_texts(plan)],
         losses=[(c, loss) for c in plan.pending for loss in c.losses],
-        disruptions=found,
-        disruption_summary=_disrupted(found),
-        length=length(found),
+        disruptions=disrupted.machines,
+        disruption_summary=_disrupted(disrupted.machines),
+        length=length(disrupted.machines),
         sections=[
             (key, title, tuple(grouped(members, likeness, detail)))
             for key, (title, members) in zip(("changes", "drift", "unread"), split.items(), strict=True)
@@ -92,7 +92,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
         machines=drawn is not whole,
         notes=[(c.address, n) for c in plan.changes if c.action is Action.NO_OP for n in c.notes],
         rentals=[*rental_texts(plan.rentals)],
-        steps=shown_steps(plan),
+        steps=disrupted.steps,
         lost=lambda change: change.losses if change.pending else (),
         same=_same,
         shared_fields=_shared,
@@ -100,7 +100,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
         group_notes=_group_notes,
         own_fields=_own,
         drifted_fields=_drifted,
-        window=lambda step: window_text(step, off),
+        window=lambda step: window_text(step, disrupted.off),
     )
     pieces.enable_buffering(_PIECE)
     return pieces

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dbc_iac.diagnostics import Severity
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.views.disruption import disruptions, shown_steps
+from dbc_iac.views.disruption import disruptions
 from dbc_iac.views.text.fields import named
 from dbc_iac.views.text.lines import PLAIN_TEXT, Line, Tone, escaped
 from dbc_iac.views.text.plan import (
@@ -83,7 +83,7 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
     for found in problems(plan.diagnostics, detail):
         yield from _alert(_ALERTS[found.severity], found.title.rstrip(":"), found.lines)
     yield from _alert("CAUTION", "Data loss", [loss for change in plan.pending for loss in change.losses])
-    yield from _alert("WARNING", "Disruption", [t.strip() for t in disruption_texts(disrupted, detail)])
+    yield from _alert("WARNING", "Disruption", [t.strip() for t in disruption_texts(disrupted.machines, detail)])
     yield from _alert("IMPORTANT", PROGRAMS, [*program_texts(plan)])
     for title, lines in (("Recovery", plan.recovery), ("Moved", plan.moves)):
         if lines:
@@ -97,9 +97,9 @@ def _blocks(plan: Plan, detail: Detail) -> Iterator[str]:
         yield _details(count(len(notes), "note"), _fence([Line(n) for n in notes]))
     if rentals := [*rental_texts(plan.rentals)]:
         yield _details(count(len(rentals), "rental"), _fence([Line(text) for text in rentals]))
-    steps = list(schedule_lines(plan, detail))
+    steps = list(schedule_lines(disrupted, detail))
     if steps:
-        yield _details(count(len(shown_steps(plan)), "step"), _fence(steps))
+        yield _details(count(len(disrupted.steps), "step"), _fence(steps))
 
 
 def _title(plan: Plan) -> str:

@@ -13,7 +13,7 @@ from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
-from dbc_iac.views.disruption import Disruption, Effect, disruptions, length, powered_off, shown_steps
+from dbc_iac.views.disruption import Disruption, Disruptions, Effect, disruptions, length
 from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, named, new_field_lines
 from dbc_iac.views.text.lines import Line, Tone
@@ -66,11 +66,8 @@ def summary(plan: Plan) -> str:
     return f"Plan: {', '.join(counts)}."
 
 
-def scope(plan: Plan, found: Iterable[Disruption]) -> str:
-    """Project, stack and environment of a plan, with the expected number of power-offs and API calls.
-
-    `found`: the disruptions of the plan.
-    """
+def scope(plan: Plan, disrupted: Disruptions) -> str:
+    """Project, stack and environment of a plan, with the expected number of power-offs and API calls."""
     parts = [
         f"{'Destroy project' if plan.destroy else 'Project'} {plan.project}",
         f"stack {plan.stack}{'' if plan.lineage else ' (new)'}",
@@ -78,7 +75,7 @@ def scope(plan: Plan, found: Iterable[Disruption]) -> str:
     if plan.environment:
         parts.append(f"environment {plan.environment}")
     text = f"{', '.join(parts)}."
-    if off := [d for d in found if d.effect in _OFF and d.step]:
+    if off := [d for d in disrupted.machines if d.effect in _OFF and d.step]:
         text += f" {machines(off)} will be powered off."
     windows = sum(2 if s.power == "on" else 1 for s in plan.steps if s.kind is StepKind.WINDOW)
     if calls := windows + sum(len(s.goals) for s in plan.steps):
@@ -117,16 +114,16 @@ def whole_length(found: Sequence[Disruption]) -> str:
 
 def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = False) -> Iterator[Line]:
     """Lines of a plan. `reported`: its diagnostics have been printed elsewhere and are left out."""
-    plan, found = named(plan), disruptions(plan)
+    plan, disrupted = named(plan), disruptions(plan)
     yield Line(summary(plan), Tone.HEAD)
-    yield Line(scope(plan, found), Tone.ASIDE)
+    yield Line(scope(plan, disrupted), Tone.ASIDE)
     for told in () if reported else problems(plan.diagnostics, detail):
         yield from _sections([(told.title, _PROBLEMS[told.severity], [f"  ! {line}" for line in told.lines])], detail)
     if plan.recovery or plan.moves:
         yield from _before(plan, detail)
     before = (
         ("Data loss:", Tone.LOSS, [f"  ! {loss}" for change in plan.pending for loss in change.losses]),
-        ("Disruption:", Tone.CHANGED, [*disruption_texts(found, detail)]),
+        ("Disruption:", Tone.CHANGED, [*disruption_texts(disrupted.machines, detail)]),
         (f"{PROGRAMS}:", Tone.CHANGED, [f"  {text}" for text in program_texts(plan)]),
     )
     yield from _sections(before, detail)
@@ -148,10 +145,10 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
         ),
     )
     yield from _sections(after, detail)
-    if shown_steps(plan):
+    if disrupted.steps:
         yield Line()
         yield Line("Steps:", Tone.HEAD)
-        yield from schedule_lines(plan, detail)
+        yield from schedule_lines(disrupted, detail)
     if not plan.empty:
         yield Line()
         yield Line(summary(plan), Tone.HEAD)
@@ -292,16 +289,15 @@ def _drift_head() -> Line:
     return Line(f"      {DRIFTED[0].lower()}{DRIFTED[1:]}:", Tone.UNSEEN)
 
 
-def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
+def schedule_lines(disrupted: Disruptions, detail: Detail) -> Iterator[Line]:
     """Numbered steps in their order; only their number if there are very many."""
-    steps = shown_steps(plan)
+    steps = disrupted.steps
     if detail is Detail.GROUPED and len(steps) > _MAX:
         yield Line(f"  {len(steps):,} (--full lists them)")
         return
-    off = powered_off(plan)
     for number, step in enumerate(steps, 1):
         if step.kind is StepKind.WINDOW:
-            yield Line(f"{number:>3}. {step.address}: {window_text(step, off)}", Tone.CHANGED)
+            yield Line(f"{number:>3}. {step.address}: {window_text(step, disrupted.off)}", Tone.CHANGED)
             owners = ("" if g.address == step.address else f"{g.address}: " for g in step.goals)
             yield from (Line(f"       {owner}{g.text}") for owner, g in zip(owners, step.goals, strict=True))
         else:
@@ -309,7 +305,7 @@ def schedule_lines(plan: Plan, detail: Detail) -> Iterator[Line]:
 
 
 def window_text(step: Step, off: Container[str]) -> str:
-    """Effect of an offline window on its VM, as shown after its address. `off`: see `powered_off`."""
+    """Effect of an offline window on its VM, as shown after its address. `off`: machines that were off."""
     if step.address in off:
         return "powered off, stays off" if step.power == "off" else "powered off, will be started after the changes"
     return f"power-off window of about {duration(step.seconds)}" if step.power == "on" else "powering off, stays off"
