@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 from dbc_iac.api import responses
 from dbc_iac.api.auth.credentials import SessionCredentials
@@ -21,22 +22,10 @@ async def client_version(call: Call) -> Outcome[str]:
     return decoded(await call(), partial(read, str, at="client_version"))
 
 
-@endpoint("/peers/active", CallClass.READ, Asks.CLIENT_NODE)
-async def active_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
-    """At most 50 of the peers that the client node is connected to."""
-    return decoded(await call(), partial(read, tuple[Peer, ...], at="peer_nodes"))
-
-
-@endpoint("/peers/global", CallClass.READ, Asks.CLIENT_NODE)
-async def global_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
-    """At most 50 of the peers that the client node knows."""
-    return decoded(await call(), partial(read, tuple[Peer, ...], at="peer_nodes"))
-
-
-@endpoint("/peers/lan", CallClass.READ, Asks.CLIENT_NODE)
-async def lan_peers(call: Call) -> Outcome[tuple[Peer, ...]]:
-    """At most 51 of the peers in the client node's own network."""
-    return decoded(await call(), partial(read, tuple[Peer, ...], at="peer_nodes"))
+@endpoint("/peers/{scope}", CallClass.READ, Asks.CLIENT_NODE)
+async def peers(call: Call, scope: Literal["active", "global", "lan"]) -> Outcome[tuple[Peer, ...]]:
+    """At most 50 or 51 peers of the client node: connected to it, known to it, or in its own network."""
+    return decoded(await call(scope=scope), partial(read, tuple[Peer, ...], at="peer_nodes"))
 
 
 @endpoint("/mining_nodes", CallClass.READ, Asks.CLIENT_NODE)

@@ -54,12 +54,6 @@ async def poweroff_vm(call: Call, task_id: str) -> Outcome[None]:
     return acknowledged(await call(task_id=task_id))
 
 
-@endpoint("/tasks/stop/{task_id}", CallClass.STATE_CONDITIONED)
-async def stop_vm(call: Call, task_id: str) -> Outcome[None]:
-    """Alias of poweroff."""
-    return acknowledged(await call(task_id=task_id))
-
-
 @endpoint("/tasks/restart/{task_id}", CallClass.BLIND)
 async def restart_vm(call: Call, task_id: str) -> Outcome[None]:
     """Ask the guest to reboot. Pending changes do not take effect."""

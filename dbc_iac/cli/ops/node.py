@@ -202,7 +202,7 @@ async def _client(console: Console, name: str) -> dict[str, Json]:
         summary = f"cannot read client node {name}: {version.message}"
         console.warn("unreadable", summary, remedy=read_remedy(version))
         return {"name": name, "unreadable": version.message}
-    heard = [await ask(way) for ask in (nodes.list_nodes, bare_metal.list_heard_servers, nodes.active_peers)]
+    heard = [await nodes.list_nodes(way), await bare_metal.list_heard_servers(way), await nodes.peers(way, "active")]
     image_servers = await images.list_image_servers(way)
     counts: list[Json] = [len(one.value) if isinstance(one, Done) else None for one in heard]
     known: Json = [*image_servers.value] if isinstance(image_servers, Done) else None

@@ -49,9 +49,8 @@ class Case:
 CASES = [
     Case(nodes.list_nodes, (), "/mining_nodes", {"mining_nodes": []}, ()),
     Case(nodes.client_version, (), "/", {"client_version": "0.4.1.8"}, "0.4.1.8"),
-    Case(nodes.active_peers, (), "/peers/active", {"peer_nodes": PEERS}, (Peer(NODE, "1.2.3.4:10001"),)),
-    Case(nodes.global_peers, (), "/peers/global", {"peer_nodes": []}, ()),
-    Case(nodes.lan_peers, (), "/peers/lan", {"peer_nodes": []}, ()),
+    Case(nodes.peers, ("active",), "/peers/active", {"peer_nodes": PEERS}, (Peer(NODE, "1.2.3.4:10001"),)),
+    Case(nodes.peers, ("lan",), "/peers/lan", {"peer_nodes": []}, ()),
     Case(nodes.monitor_servers, (), "/monitor", {"servers": ["1.2.3.4:10051"]}, ("1.2.3.4:10051",)),
     Case(
         nodes.set_monitor_servers,
@@ -67,7 +66,6 @@ CASES = [
     Case(vms.create_vm, (CREATE,), "/tasks/start", {"task_id": TASK}, CreatedVm(TASK), CREATE.additional()),
     Case(vms.start_vm, (TASK,), f"/tasks/start/{TASK}", "ok"),
     Case(vms.shutdown_vm, (TASK,), f"/tasks/shutdown/{TASK}", "ok"),
-    Case(vms.stop_vm, (TASK,), f"/tasks/stop/{TASK}", "ok"),
     Case(vms.poweroff_vm, (TASK,), f"/tasks/poweroff/{TASK}", "ok"),
     Case(vms.restart_vm, (TASK,), f"/tasks/restart/{TASK}", "ok"),
     Case(vms.force_restart_vm, (TASK,), f"/tasks/restart/{TASK}?force_reboot=true", "ok"),
@@ -253,14 +251,14 @@ CLASSES = {
     CallClass.READ: """
         list_nodes node_hardware rent_orders list_vms vm_details vm_logs list_disks list_snapshots snapshot
         list_image_servers list_image_server_files list_node_images download_progress upload_progress list_networks network
-        list_servers server instance power_status deeplink list_heard_servers client_version active_peers
-        global_peers lan_peers monitor_servers""",
+        list_servers server instance power_status deeplink list_heard_servers client_version
+        peers monitor_servers""",
     CallClass.IDEMPOTENT: """
         obtain_session session_id free_memory modify_vm set_password download_image stop_download upload_image stop_upload
         delete_image modify_server set_boot_device set_deeplink_password set_monitor_servers""",
     CallClass.KEYED: """
         create_vm delete_vm delete_disk delete_snapshot create_network delete_network add_server delete_server""",
-    CallClass.STATE_CONDITIONED: "start_vm shutdown_vm poweroff_vm stop_vm power_on power_off",
+    CallClass.STATE_CONDITIONED: "start_vm shutdown_vm poweroff_vm power_on power_off",
     CallClass.BLIND: "restart_vm force_restart_vm reset_vm resize_disk add_disk create_snapshot power_reset",
 }
 

@@ -142,6 +142,7 @@ def test_a_disk_of_a_running_vm_is_refused_before_anything_is_sent(world: Callab
 def test_snapshots_are_listed_and_shown_with_the_image_servers_that_have_them(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), SNAPSHOT)
     [row] = emulated.run("snapshot", "list", "trainer", "--json").json
+    assert [*row] == ["name", "description", "file", "createTime", "status"]
     assert (row["name"], row["status"]) == ("base", "none")
     assert "base" in emulated.run("snapshot", "list", "trainer").out
     for name in ("base", "Snapshot/base"):
