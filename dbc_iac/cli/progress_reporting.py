@@ -63,7 +63,7 @@ class EventLog(Struct):
 
 
 class ProgressReporter(Observer):
-    """Passes every event, with secrets removed, to the terminal and to the event log."""
+    """Passes every event to the terminal and to the event log."""
 
     progress: PlainProgress | LiveProgress
     log: EventLog | None = None
@@ -85,13 +85,12 @@ class ProgressReporter(Observer):
                 self.log = EventLog(Path(events).open("w", encoding="utf-8"), app)  # noqa: SIM115 - `end` closes it
 
     def event(self, event: Event) -> None:
-        shown = self.app.redaction(event)
-        self.progress.show(shown)
+        self.progress.show(event)
         if self.log is not None:
-            self.log.write(event_json(shown))
+            self.log.write(event_json(event))
 
     def note(self, text: str) -> None:
-        self.progress.notice(self.app.redaction(text))
+        self.progress.notice(text)
 
     def end(self, report: Report) -> None:
         """Write the last event. A log without it is of a process that was killed."""

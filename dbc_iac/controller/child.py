@@ -58,7 +58,7 @@ class Stopping:
 
 
 class Reporter(Observer):
-    """Writes events to the worker, without secrets. A worker that is gone does not stop the apply."""
+    """Writes events to the worker. A worker that is gone does not stop the apply."""
 
     def __init__(self, out: TextIO, stopping: Stopping) -> None:
         self._out = out
@@ -78,7 +78,7 @@ class Reporter(Observer):
             yield
 
     def event(self, event: Event) -> None:
-        self.write(dict(event_json(self.redaction(event))))
+        self.write(dict(event_json(event)))
 
     def note(self, text: str) -> None:
         self.event(Event("note", "", text, 0.0))

@@ -34,7 +34,8 @@ _LOG = logging.getLogger("dbc_iac.apply")
 
 
 class Observer:
-    """Follows an apply, in its event loop. This one does nothing; subclasses override what they need."""
+    """Follows an apply, in its event loop; all that it gets is without secrets. This one does nothing; subclasses
+    override what they need."""
 
     @asynccontextmanager
     async def watching(self, plan: Plan, stop: Stop) -> AsyncIterator[None]:
@@ -96,7 +97,8 @@ class _Apply(Struct):
                     report = await Executor(plan, self.to_apply.steps, run).run()
             except asyncio.CancelledError:
                 for address in journal.down():
-                    self.observer.note(f"{address}: powered off by this apply; the next apply starts it")
+                    text = f"{address}: powered off by this apply; the next apply starts it"
+                    self.observer.note(project.redaction(text))
                 raise
             finally:
                 journal.close()
@@ -104,9 +106,9 @@ class _Apply(Struct):
         return self._keep_errored(report, done) if journal.unwritten is not None else self._commit(report, done)
 
     def _event(self, event: Event) -> None:
-        if _LOG.isEnabledFor(logging.INFO):
-            _LOG.info("%s %s: %s", event.kind, event.address, self.project.redaction(event.text))
-        self.observer.event(event)
+        shown = self.project.redaction(event)
+        _LOG.info("%s %s: %s", shown.kind, shown.address, shown.text)
+        self.observer.event(shown)
 
     def _secret(self, address: str, path: str) -> SecretText | None:
         """The secret that the plan names for a field; None if there is none, or it is not available."""

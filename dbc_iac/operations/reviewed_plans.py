@@ -30,10 +30,9 @@ _LOG = logging.getLogger("dbc_iac.apply")
 
 
 class _Callback(Observer):
-    """Passes on events with secrets removed, until the callback raises: the apply is finished anyway."""
+    """Passes on events, until the callback raises: the apply is finished anyway."""
 
-    def __init__(self, project: Project, on_event: Callable[[Event], None]) -> None:
-        self._project = project
+    def __init__(self, on_event: Callable[[Event], None]) -> None:
         self._on_event = on_event
         self._failed = False
 
@@ -41,7 +40,7 @@ class _Callback(Observer):
         if self._failed:
             return
         try:
-            self._on_event(self._project.redaction(event))
+            self._on_event(event)
         except Exception:
             self._failed = True
             _LOG.exception("on_event raised; the apply continues without it")
@@ -58,7 +57,7 @@ def apply_reviewed(
     if plan.options.get("offline"):
         summary = "cannot apply a plan that was made from the state alone"
         raise failure("plan-not-fresh", summary, remedy="Plan with PlanOptions(offline=False).")
-    observer = Observer() if on_event is None else _Callback(project, on_event)
+    observer = Observer() if on_event is None else _Callback(on_event)
     with project.locked("apply", lock_timeout):
         to_apply = continue_plan(project, plan)
         refuse_errors(to_apply.plan)

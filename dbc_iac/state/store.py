@@ -18,7 +18,7 @@ from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
-from dbc_iac.state.journal import Journal, StateBackup, fold, records_after
+from dbc_iac.state.journal import Journal, StateBackup, records_after
 from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
 
@@ -94,7 +94,7 @@ class Store:
                 "or remove the newer versions to use the older state.",
             )
         self.unfolded = StateBackup(written, records_after(records, written.serial))
-        return fold(written, records)
+        return self.unfolded.folded
 
     def journalled(self) -> StateBackup:
         """The state with the records of this run, which has read it and holds the lock since: nobody else writes one.
