@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
+
+from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.cli import CommandRuntime, run_command
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.emulator import Network, WorldSpec
@@ -75,9 +78,27 @@ class Project:
         self, *arguments: str, err: io.StringIO | None = None, out: io.StringIO | None = None, **runtime: Any
     ) -> Result:
         out, err = out or io.StringIO(), err or io.StringIO()
-        made = CommandRuntime(environ=self.environ, out=out, err=err, terminal=False, **runtime)
+        calls: list[CallEvent] = []
+        made = CommandRuntime(
+            environ=self.environ, out=out, err=err, terminal=False, **{"called": calls.append, **runtime}
+        )
         code = run_command(dbc_iac, ["-C", str(self.directory), *arguments], made)
+        check_reads(arguments, calls)
         return Result(int(code), out.getvalue(), err.getvalue())
+
+
+_COMMANDS = frozenset(dbc_iac.list_commands(click.Context(dbc_iac)))
+PLANNING = frozenset(
+    ["drift", "explain", "fmt", "graph", "import", "orphans", "output", "plan", "show", "stack", "state", "validate"]
+)
+"""Commands that only read the API. An apply plans by the same code, before it makes a call."""
+
+
+def check_reads(arguments: Sequence[str], calls: Sequence[CallEvent]) -> None:
+    """Refuse any call of a planning command but reads, and the session that they need."""
+    if next((a for a in arguments if a in _COMMANDS), "") in PLANNING:
+        others = [c.path for c in calls if c.call_class is not CallClass.READ and c.path != "/mining_nodes/session_id"]
+        assert others == [], f"{arguments} makes calls"
 
 
 def project(directory: Path, *documents: str, environ: Mapping[str, str] | None = None) -> Project:
