@@ -74,9 +74,7 @@ class _Apply(Struct):
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
-        state = self.to_apply.state
-        if not state.lineage:  # a new one
-            state = store.begin(state.model_copy(update={"lineage": project.runtime.uuid().hex}))
+        state = project.begun(self.to_apply.state)
         if plan.moves:
             state = store.commit(state)
         holder = owner(project.runtime.environ, "apply", project.runtime.now())

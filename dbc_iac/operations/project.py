@@ -174,7 +174,17 @@ class Project(Struct, dict=True):
         """The recorded state, read now, with renames applied; an apply may be running. Raises DiagnosticError."""
         project, uid = self.loaded.name, self.loaded.project.uid
         found = self.store.look(project=project, uid=uid)
-        return self._usable(found or State(lineage="", project=project, uid=uid, stack=self.stack))
+        state = found or State(lineage="", project=project, uid=uid, stack=self.stack)
+        for address, binding in state.bindings.items():
+            if part := unusable_part(address, binding):
+                raise failure(
+                    "state-corrupt",
+                    f"the state has no usable {part} for {address}",
+                    f"State: {self.store.backend.place}. An apply never writes such a value. Nothing was changed.",
+                    "Restore it from an older version or a backup.",
+                    exit_code=ExitCode.ERROR,
+                )
+        return self._renamed(state)
 
     @contextmanager
     def locked(self, command: str, timeout_seconds: float = 0.0) -> Iterator[None]:
@@ -224,27 +234,15 @@ class Project(Struct, dict=True):
         backend = backend_of(self, spec or self.loaded.project.state, stack)
         return Store(backend if self.keyring is None else sealed(backend, self.keyring, stack), stack)
 
-    def open_state(self) -> State:
-        """The state with a finished journal folded in and renames applied. Requires the state lock."""
-        uid, lineage = self.loaded.project.uid, self.runtime.uuid().hex
-        return self._usable(self.store.open(project=self.loaded.name, uid=uid, lineage=lineage))
+    def begun(self, state: State) -> State:
+        """The state as it was read; a new one is written first. Requires the state lock."""
+        if state.lineage:
+            return state
+        return self.store.begin(state.model_copy(update={"lineage": self.runtime.uuid().hex}))
 
     def journalled_state(self) -> State:
         """The state as this run has read and written it, with its journal. Requires the state lock; reads nothing."""
         return self._renamed(self.store.journalled().folded)
-
-    def _usable(self, state: State) -> State:
-        """The state with renames applied. Raises DiagnosticError for a binding that this version cannot use."""
-        for address, binding in state.bindings.items():
-            if part := unusable_part(address, binding):
-                raise failure(
-                    "state-corrupt",
-                    f"the state has no usable {part} for {address}",
-                    f"State: {self.store.backend.place}. An apply never writes such a value. Nothing was changed.",
-                    "Restore it from an older version or a backup.",
-                    exit_code=ExitCode.ERROR,
-                )
-        return self._renamed(state)
 
     def _renamed(self, state: State) -> State:
         # Without the manifests, an address that is in the state was perhaps created after the rename.

@@ -157,23 +157,16 @@ class Store:
             f"Restore {older[-1] if older else 'an older version'} or a backup as {self.backend.place}.",
         )
 
-    def open(self, *, project: str, uid: str, lineage: str) -> State:
-        """The state of this project; if there is none, a new one is written. The lock is held.
-
-        Raises DiagnosticError if the state belongs to another project, uid or stack.
-        """
-        state = self.look(project=project, uid=uid)
-        if state is None:
-            state = self.begin(State(lineage=lineage, project=project, uid=uid, stack=self.stack))
-        return state
-
     def begin(self, state: State) -> State:
         """Write the first state, where none was read. The lock is held."""
         self._write(state)
         return state
 
     def look(self, *, project: str, uid: str) -> State | None:
-        """The state of this project; None if there is none yet. Writes nothing, and needs no lock."""
+        """The state of this project; None if there is none yet. Writes nothing, and needs no lock.
+
+        Raises DiagnosticError if the state belongs to another project, uid or stack.
+        """
         state = self.read()
         mine = (("project", project), ("uid", uid), ("stack", self.stack))
         for name, expected in mine if state is not None else ():

@@ -14,7 +14,7 @@ from obstore.store import ObjectStore
 from psycopg import sql
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.state import Store
+from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.http_client import HttpDocuments, Protocol
@@ -52,6 +52,12 @@ class Place:
 def local_store(directory: Path) -> Store:
     """The state of the stack `main` in a directory."""
     return Store(LocalBackend(directory, "main"), "main")
+
+
+def begun(store: Store, *, project: str = "lab", uid: str = "0" * 32, lineage: str = "l") -> State:
+    """The state of a store; a new one is written first."""
+    state = store.look(project=project, uid=uid)
+    return state or store.begin(State(lineage=lineage, project=project, uid=uid, stack=store.stack))
 
 
 def _token() -> str:

@@ -14,7 +14,7 @@ from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.writing import write_all
 from dbc_iac.state import Binding, PendingOperation, State, Store
 from dbc_iac.state.backends import local
-from tests.state.places import local_store
+from tests.state.places import begun, local_store
 from tests.state.records import applied, bind, intent
 
 VM = Binding(address="VirtualMachine/a", kind="VirtualMachine", id="id1", generation=1)
@@ -63,22 +63,18 @@ def full() -> Exception:
     return OSError(errno.ENOSPC, "No space left on device")
 
 
-def opened(store: Store) -> State:
-    return store.open(project="lab", uid="0" * 32, lineage="l")
-
-
 STEPS: tuple[Callable[[Store], object], ...] = (
-    opened,
-    lambda s: s.journal.begin(serial=opened(s).serial, plan="", owner={}),
+    begun,
+    lambda s: s.journal.begin(serial=begun(s).serial, plan="", owner={}),
     lambda s: s.journal.append([intent(CREATE)]),
     lambda s: s.journal.append([{"type": "result", "number": 1, "outcome": "done", "message": ""}]),
     lambda s: s.journal.append([bind(VM)]),
     lambda s: s.journal.append([intent(GROW)]),
-    lambda s: s.commit(opened(s)),
-    lambda s: s.journal.begin(serial=opened(s).serial, plan="", owner={}),
+    lambda s: s.commit(begun(s)),
+    lambda s: s.journal.begin(serial=begun(s).serial, plan="", owner={}),
     lambda s: s.journal.append([applied(VM.address, {"gpus": 2}, "firewall")]),
     lambda s: s.journal.append([{"type": "met", "address": "Disk/d", "goal": "size"}]),
-    lambda s: s.commit(opened(s)),
+    lambda s: s.commit(begun(s)),
 )
 """Two applies, of which the first one leaves something pending."""
 
@@ -94,7 +90,7 @@ def told(directory: Path) -> list[State]:
     said = [State(lineage="l", project="lab", uid="0" * 32, stack="main")]
     for step in STEPS:
         step(store)
-        said.append(meaning(opened(store)))
+        said.append(meaning(begun(store)))
     return said
 
 
@@ -126,11 +122,11 @@ def test_a_step_is_taken_or_not_and_the_rest_can_follow(tmp_path: Path, what: Ca
         directory = tmp_path / str(step)
         done = Ending(step, what).run(directory)
         again = local_store(directory)
-        assert meaning(opened(again)) in said[done : done + 2], f"step {step}, after {done}"
-        again.journal.begin(serial=opened(again).serial, plan="", owner={})
+        assert meaning(begun(again)) in said[done : done + 2], f"step {step}, after {done}"
+        again.journal.begin(serial=begun(again).serial, plan="", owner={})
         for rest in STEPS[done:]:
             rest(again)
-        assert meaning(opened(again)) == said[-1], f"step {step}, after {done}"
+        assert meaning(begun(again)) == said[-1], f"step {step}, after {done}"
 
 
 def test_a_write_that_takes_a_part_only_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend, LeaseLostError, MovedError
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
-from tests.state.places import PLACES, Place
+from tests.state.places import PLACES, Place, begun
 from tests.state.records import unbind
 from tests.state.servers import rclone, s3
 
@@ -298,7 +298,7 @@ def test_readers_see_a_whole_document_while_it_is_written(place: Place) -> None:
 def test_a_crash_between_journal_and_state_loses_and_repeats_nothing(place: Place) -> None:
     store = Store(place.open(), "main")
     with store.locked(HOLDER):
-        store.open(project="lab", uid="0" * 32, lineage="l")
+        begun(store)
         store.journal.begin(serial=0, plan="", owner={})
         store.journal.append([unbind("VirtualMachine/a")])
         state = store.read()
