@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    from playwright.sync_api import Error, sync_playwright  # takes a quarter of a second, as `axe` does
+
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         try:
@@ -22,8 +26,16 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
+def expect(locator: Locator) -> Any:
+    from playwright import sync_api
+
+    return sync_api.expect(locator)
+
+
 def violations(page: Page, *, colours: bool = True) -> str:
     """Report of axe about a page, empty without violations. Contrasts of large pages take seconds."""
+    from axe_playwright_python.sync_playwright import Axe
+
     rules = {"color-contrast": {"enabled": colours}}
     found = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules})
     return found.generate_report() if found.violations_count else ""

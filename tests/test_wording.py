@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-LIST: dict[str, Any] = yaml.safe_load((ROOT / "tests/wording.yaml").read_text("utf-8"))
+LIST: dict[str, Any] = yaml.load((ROOT / "tests/wording.yaml").read_text("utf-8"), Loader=yaml.CSafeLoader)
 SILENT = {tokenize.OP, tokenize.NUMBER, tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT}
 """Types of tokens without words."""
 WORDS = [(re.compile(word["pattern"], re.IGNORECASE), word["use"]) for word in LIST["words"]]

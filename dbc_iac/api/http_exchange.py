@@ -9,6 +9,7 @@ import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -101,7 +102,7 @@ class Exchanges:
         if key not in self._clients:
             # Loading the certificates takes longer than a call; plain http needs none.
             secure = scheme == "https" or (proxy is not None and proxy[1].startswith("https:"))
-            verify = _certificates() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            verify = _certificates() if secure else _no_certificates()
             self._clients[key] = httpx.AsyncClient(
                 transport=self._transport,
                 headers={
@@ -154,6 +155,11 @@ def _proxy(variable: str, address: str, verify: ssl.SSLContext) -> httpx.Proxy:
     if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
         raise SettingError(f"{variable} names a SOCKS proxy, for which the package socksio is not installed")
     return proxy
+
+
+@cache
+def _no_certificates() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _certificates() -> ssl.SSLContext:

@@ -112,6 +112,9 @@ class HttpClient:
                 await exchanges.aclose()
 
 
+_STARTING = threading.Lock()
+
+
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     """An event loop of its own: the caller may block another one, and only a loop can cancel a call midway."""
@@ -121,7 +124,9 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _waited(work: Coroutine[Any, Any, T]) -> T:
-    found = asyncio.run_coroutine_threadsafe(work, _loop())
+    with _STARTING:  # `cache` would let two threads at once start two loops, and a client has one
+        loop = _loop()
+    found = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return found.result()
     except BaseException:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import cache
 
 from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.schema import schemas
@@ -12,7 +14,8 @@ from dbc_iac.views.json.events import event_schema
 from dbc_iac.views.json.schemas import plan_schema, report_schema
 
 
-def contracts() -> dict[str, str]:
+@cache
+def contracts() -> Mapping[str, str]:
     """The text of every schema, by file name. Deterministic."""
     documents = dict(schemas(MODELS))
     documents["state.schema.json"] = {

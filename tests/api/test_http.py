@@ -8,7 +8,9 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from dbc_iac.api import transport
 from dbc_iac.api.http import (
     MIB,
     OWN_HEADERS,
@@ -37,7 +40,7 @@ from tests.api.support import run
 from tests.raw_server import OK, Send, certificate, raw_server
 
 LIMITS = Limits(30.0, MIB)
-BOMB = gzip.compress(b"x" * 100 * MIB)
+BOMB = gzip.compress(b"x" * 10 * MIB)
 GZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB
 
 
@@ -345,3 +348,21 @@ def test_a_caller_that_is_interrupted_ends_its_exchange(monkeypatch: pytest.Monk
         monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ask(url)
+
+
+def test_calls_of_two_threads_at_once_share_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    ready = threading.Barrier(2)
+
+    def called(_: int) -> asyncio.AbstractEventLoop:
+        ready.wait()
+        return transport._waited(loop())
+
+    for _ in range(5):
+        monkeypatch.setattr(transport, "_loop", cache(transport._loop.__wrapped__))
+        with ThreadPoolExecutor(2) as threads:
+            first, second = threads.map(called, range(2))
+        assert first is second
+        first.call_soon_threadsafe(first.stop)

@@ -87,8 +87,8 @@ def test_an_apply_is_followed_by_lines_and_by_events_at_the_same_time(
     assert "Disk/scratch: added 50 GiB in /data after" in result.err
     assert "## dbc-iac: Apply complete" in report.read_text()
     lines = [json.loads(line) for line in events.read_text().splitlines()]
-    for line in lines:
-        jsonschema.validate(line, event_schema())
+    validator = jsonschema.Draft202012Validator(event_schema())
+    assert [e.message for line in lines for e in validator.iter_errors(line)] == []
     assert (lines[0]["event"], lines[0]["changes"], lines[-1]["event"]) == ("begin", 2, "end")
     assert lines[-1]["report"]["done"] == {"Disk/scratch": "create", "VirtualMachine/trainer": "create"}
     assert [line["at"] for line in lines[1:]] == sorted(line["at"] for line in lines[1:])

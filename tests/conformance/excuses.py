@@ -35,7 +35,9 @@ class Excuse(BaseModel):
 @cache
 def listed() -> tuple[Excuse, ...]:
     """Excuses of the file."""
-    return tuple(Excuse.model_validate(one) for one in yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return tuple(
+        Excuse.model_validate(one) for one in yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    )
 
 
 def excuse_for(recording: str, line: Exchange) -> Excuse | None:

@@ -24,7 +24,7 @@ from dbc_iac.controller.web.metrics import Metrics
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "dbc-iac-controller.service"
-MANIFESTS = [*yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())]
+MANIFESTS = [*yaml.load_all((DEPLOY / "kubernetes.yaml").read_text(), Loader=yaml.CSafeLoader)]
 POD = MANIFESTS[0]["spec"]["template"]["spec"]
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 RULES = yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"][0]["rules"]

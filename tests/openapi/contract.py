@@ -23,7 +23,7 @@ _ROUTER = {200: "Version", 400: "BadRequest", 404: "NotFound", 500: "Unanswered"
 
 @cache
 def document() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     return loaded
 
 

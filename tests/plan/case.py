@@ -89,7 +89,7 @@ class Case:
 
     @classmethod
     def read(cls, file: Path) -> Case:
-        return cls(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return cls(yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
     # -- the manifests and the state --------------------------------------------------------------
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from dbc_iac.views.graph import COLOURS, Graph, Vertex, second
 from dbc_iac.views.html.layout import BOX, Layout, lay_out
 from dbc_iac.views.html.pages import environment
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _LONGEST = 27
 """Characters of a line in a box."""
@@ -37,20 +42,21 @@ def svg_of_page(graph: Graph, links: Mapping[str, str]) -> str:
     return _drawn(graph, links, style=False)
 
 
+@cache
+def _template() -> Template:
+    return environment({}).get_template("graph.svg.jinja")
+
+
 def _drawn(graph: Graph, links: Mapping[str, str], *, style: bool) -> str:
     layout = lay_out(graph)
-    return (
-        environment({})
-        .get_template("graph.svg.jinja")
-        .render(
-            layout=layout,
-            boxes=[_box(v, layout, links) for v in graph.vertices],
-            edges=list(_edges(graph, layout)),
-            label="Dependency graph",
-            linked=not style,
-            style=style,
-            colours=COLOURS,
-        )
+    return _template().render(
+        layout=layout,
+        boxes=[_box(v, layout, links) for v in graph.vertices],
+        edges=list(_edges(graph, layout)),
+        label="Dependency graph",
+        linked=not style,
+        style=style,
+        colours=COLOURS,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dbc_iac.address import Address
 from dbc_iac.plan.model import Action, Change, FieldChange, Plan
@@ -31,6 +32,9 @@ from dbc_iac.views.text.plan import (
 from dbc_iac.views.text.problems import problems
 from dbc_iac.views.wording import Detail, count, duration, grouped, likeness, rental_texts
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 _FEW = 8
 """Number of resources up to which all are open at first."""
 _MAX_OPEN = 25
@@ -42,6 +46,13 @@ _PIECE = 200
 """Outputs of the template in one piece of the page: an output is a text or a value between two of its marks."""
 
 T = TypeVar("T")
+
+
+@cache
+def _template() -> Template:
+    page = environment(_FILTERS)
+    page.tests["long_list"] = is_long_list
+    return page.get_template("plan.html.jinja")
 
 
 def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
@@ -58,9 +69,7 @@ def plan_html(plan: Plan, detail: Detail = Detail.GROUPED) -> Iterator[str]:
     disrupted = disruptions(plan)
     whole = plan_graph(plan)
     drawn = by_machine(whole)
-    page = environment(_FILTERS)
-    page.tests["long_list"] = is_long_list
-    pieces = page.get_template("plan.html.jinja").stream(
+    pieces = _template().stream(
         plan=plan,
         digest=digest,
         title=_title(plan),

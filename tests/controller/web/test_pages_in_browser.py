@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route
 
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from tests.browser import browser, violations
 from tests.controller.fleets import on_store
 from tests.controller.web.site import TOKEN, browsing, filled
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
 
 __all__ = ["browser"]
 SITE = "http://127.0.0.1:8080"

@@ -7,8 +7,6 @@ from datetime import timedelta
 from functools import cache
 
 import httpx
-from moto.s3.models import s3_backends
-from moto.server import ThreadedMotoServer
 
 BUCKET = "states"
 KEYS = {"access_key_id": "canary-key-id", "secret_access_key": "canary-secret-key"}
@@ -17,6 +15,8 @@ KEYS = {"access_key_id": "canary-key-id", "secret_access_key": "canary-secret-ke
 @cache
 def endpoint() -> str:
     """Its address; it has one bucket. It ends with the process."""
+    from moto.server import ThreadedMotoServer  # takes a second of CPU, which most processes do without
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -28,6 +28,8 @@ def endpoint() -> str:
 
 def age(prefix: str, seconds: float) -> None:
     """As if the objects below a prefix had been written so long before."""
+    from moto.s3.models import s3_backends
+
     for name, key in s3_backends["123456789012"]["aws"].buckets[BUCKET].keys.items():
         if name.startswith(prefix):
             key.last_modified -= timedelta(seconds=seconds)

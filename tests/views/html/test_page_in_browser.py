@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
 
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
-from tests.browser import browser, violations
+from tests.browser import browser, expect, violations
 from tests.views.plans import change, everything, fleet, plan, plan_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["browser"]
 
