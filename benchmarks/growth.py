@@ -48,7 +48,7 @@ from dbc_iac.views.text.lines import json_pieces
 from dbc_iac.views.text.plan import plan_lines
 from tests.plan.case import _hardware
 from tests.projects import PROJECT, SEED, UID, document
-from tests.state.places import begun, local_store
+from tests.state.places import local_store, stored_state
 
 LIMIT = 1.15
 SIZES = (500, 2000, 8000, 16000)
@@ -257,7 +257,7 @@ class Planned:
         state = self.state(inventory)
         with phases.phase("state"):
             local_store(self.folder / "state").begin(state)
-            state = begun(local_store(self.folder / "state"), uid=UID)
+            state = stored_state(local_store(self.folder / "state"), uid=UID)
         return project, state
 
     def plan(self, phases: Phases, project: Project, state: State) -> Plan:

@@ -74,7 +74,7 @@ class _Apply(Struct):
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
-        state = project.begun(self.to_apply.state)
+        state = project.stored_state(self.to_apply.state)
         if plan.moves:
             state = store.commit(state)
         holder = owner(project.runtime.environ, "apply", project.runtime.now())

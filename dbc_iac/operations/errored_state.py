@@ -48,7 +48,7 @@ def state_to_edit(project: Project) -> State:
 
     Raises DiagnosticError while an errored state waits: after the next write it could not be pushed any more.
     """
-    state = project.begun(project.state)
+    state = project.stored_state(project.state)
     refuse_errored_state(project, state.serial)
     return state
 

@@ -234,8 +234,8 @@ class Project(Struct, dict=True):
         backend = backend_of(self, spec or self.loaded.project.state, stack)
         return Store(backend if self.keyring is None else sealed(backend, self.keyring, stack), stack)
 
-    def begun(self, state: State) -> State:
-        """The state as it was read; a new one is written first. Requires the state lock."""
+    def stored_state(self, state: State) -> State:
+        """The state as it was read; a new one is written now. Requires the state lock."""
         if state.lineage:
             return state
         return self.store.begin(state.model_copy(update={"lineage": self.runtime.uuid().hex}))

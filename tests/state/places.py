@@ -54,7 +54,7 @@ def local_store(directory: Path) -> Store:
     return Store(LocalBackend(directory, "main"), "main")
 
 
-def begun(store: Store, *, project: str = "lab", uid: str = "0" * 32, lineage: str = "l") -> State:
+def stored_state(store: Store, *, project: str = "lab", uid: str = "0" * 32, lineage: str = "l") -> State:
     """The state of a store; a new one is written first."""
     state = store.look(project=project, uid=uid)
     return state or store.begin(State(lineage=lineage, project=project, uid=uid, stack=store.stack))

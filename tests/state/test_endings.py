@@ -14,7 +14,7 @@ from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.files.writing import write_all
 from dbc_iac.state import Binding, PendingOperation, State, Store
 from dbc_iac.state.backends import local
-from tests.state.places import begun, local_store
+from tests.state.places import local_store, stored_state
 from tests.state.records import applied, bind, intent
 
 VM = Binding(address="VirtualMachine/a", kind="VirtualMachine", id="id1", generation=1)
@@ -64,17 +64,17 @@ def full() -> Exception:
 
 
 STEPS: tuple[Callable[[Store], object], ...] = (
-    begun,
-    lambda s: s.journal.begin(serial=begun(s).serial, plan="", owner={}),
+    stored_state,
+    lambda s: s.journal.begin(serial=stored_state(s).serial, plan="", owner={}),
     lambda s: s.journal.append([intent(CREATE)]),
     lambda s: s.journal.append([{"type": "result", "number": 1, "outcome": "done", "message": ""}]),
     lambda s: s.journal.append([bind(VM)]),
     lambda s: s.journal.append([intent(GROW)]),
-    lambda s: s.commit(begun(s)),
-    lambda s: s.journal.begin(serial=begun(s).serial, plan="", owner={}),
+    lambda s: s.commit(stored_state(s)),
+    lambda s: s.journal.begin(serial=stored_state(s).serial, plan="", owner={}),
     lambda s: s.journal.append([applied(VM.address, {"gpus": 2}, "firewall")]),
     lambda s: s.journal.append([{"type": "met", "address": "Disk/d", "goal": "size"}]),
-    lambda s: s.commit(begun(s)),
+    lambda s: s.commit(stored_state(s)),
 )
 """Two applies, of which the first one leaves something pending."""
 
@@ -90,7 +90,7 @@ def told(directory: Path) -> list[State]:
     said = [State(lineage="l", project="lab", uid="0" * 32, stack="main")]
     for step in STEPS:
         step(store)
-        said.append(meaning(begun(store)))
+        said.append(meaning(stored_state(store)))
     return said
 
 
@@ -122,11 +122,11 @@ def test_a_step_is_taken_or_not_and_the_rest_can_follow(tmp_path: Path, what: Ca
         directory = tmp_path / str(step)
         done = Ending(step, what).run(directory)
         again = local_store(directory)
-        assert meaning(begun(again)) in said[done : done + 2], f"step {step}, after {done}"
-        again.journal.begin(serial=begun(again).serial, plan="", owner={})
+        assert meaning(stored_state(again)) in said[done : done + 2], f"step {step}, after {done}"
+        again.journal.begin(serial=stored_state(again).serial, plan="", owner={})
         for rest in STEPS[done:]:
             rest(again)
-        assert meaning(begun(again)) == said[-1], f"step {step}, after {done}"
+        assert meaning(stored_state(again)) == said[-1], f"step {step}, after {done}"
 
 
 def test_a_write_that_takes_a_part_only_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dbc_iac.state import Binding, owner
 from dbc_iac.state.backends.local import LocalBackend
 from tests.projects import UID, project
-from tests.state.places import begun, local_store
+from tests.state.places import local_store, stored_state
 from tests.state.records import bind
 
 LOOKS = [["show"], ["state", "list"], ["show", "--json"], ["state", "list", "--json"]]
@@ -40,7 +40,7 @@ def test_an_apply_under_way_does_not_stop_them(tmp_path: Path, arguments: list[s
     made = project(tmp_path)
     store = local_store(tmp_path / "state")
     with LocalBackend(tmp_path / "state", "main").lock(owner({}, "apply", datetime(2026, 1, 1, tzinfo=UTC))):
-        state = begun(store, uid=UID)
+        state = stored_state(store, uid=UID)
         store.journal.begin(serial=state.serial, plan="", owner={})
         store.journal.append(
             [bind(Binding(address=ADDRESS, kind="VirtualMachine", id="id1", generation=1, route=ROUTE))]
@@ -58,7 +58,7 @@ def test_a_state_that_is_written_while_it_is_read_is_read_whole(
     """An apply ends, and the next begins, between the two files that are read."""
     store = local_store(tmp_path / "state")
     with LocalBackend(tmp_path / "state", "main").lock({}):
-        state = begun(store, uid=UID)
+        state = stored_state(store, uid=UID)
     between = [True]
 
     def then_written(read: Callable[[], Any]) -> Callable[[], Any]:

@@ -18,7 +18,7 @@ from tests.cli.test_crash import AFTER, BEFORE, build, converged
 from tests.projects import Emulated, project
 from tests.proof.ends import Interposed, Point
 from tests.state import format_1
-from tests.state.places import begun, local_store
+from tests.state.places import local_store, stored_state
 from tests.state.records import applied
 
 OWNER = {"project": "lab", "uid": format_1.state_of("window")["uid"]}
@@ -63,7 +63,7 @@ def test_the_power_off_of_an_interrupted_window_is_pending_for_a_start() -> None
 @pytest.mark.parametrize("name", format_1.NAMES)
 def test_a_commit_writes_the_current_format(tmp_path: Path, name: str) -> None:
     store = store_of(tmp_path, name)
-    state = begun(store, **OWNER)
+    state = stored_state(store, **OWNER)
     store.commit(state)
     written = json.loads((tmp_path / "main.json").read_text())
     assert written["formatVersion"] == FORMAT_VERSION

@@ -15,7 +15,7 @@ from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.state import Binding, PendingOperation, State, Store, fold, owner
 from dbc_iac.state.backends.local import LocalBackend
-from tests.state.places import begun, local_store
+from tests.state.places import local_store, stored_state
 from tests.state.records import applied, bind
 
 EMPTY = State(lineage="l", project="lab", uid="0" * 32, stack="main")
@@ -107,7 +107,7 @@ JOURNAL = "main.journal.jsonl"
 
 def opened(directory: Path) -> Store:
     store = local_store(directory)
-    begun(store)
+    stored_state(store)
     return store
 
 
@@ -197,7 +197,7 @@ def test_an_unusable_state_is_reported_and_not_changed(tmp_path: Path, text: str
 def test_another_project_or_uid_is_refused(tmp_path: Path, changed: dict[str, str]) -> None:
     opened(tmp_path)
     with pytest.raises(DiagnosticError) as caught:
-        begun(local_store(tmp_path), **changed)
+        stored_state(local_store(tmp_path), **changed)
     assert caught.value.diagnostics[0].code == "state-foreign"
 
 

@@ -17,7 +17,7 @@ from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend, LeaseLostError, MovedError
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend, object_store
-from tests.state.places import PLACES, Place, begun
+from tests.state.places import PLACES, Place, stored_state
 from tests.state.records import unbind
 from tests.state.servers import rclone, s3
 
@@ -301,7 +301,7 @@ def test_readers_see_a_whole_document_while_it_is_written(place: Place) -> None:
 def test_a_crash_between_journal_and_state_loses_and_repeats_nothing(place: Place) -> None:
     store = Store(place.open(), "main")
     with store.locked(HOLDER):
-        begun(store)
+        stored_state(store)
         store.journal.begin(serial=0, plan="", owner={})
         store.journal.append([unbind("VirtualMachine/a")])
         state = store.read()

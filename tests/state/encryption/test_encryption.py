@@ -29,7 +29,7 @@ from dbc_iac.state.encryption import (
 )
 from dbc_iac.state.encryption.keys import MEMORY, OPERATIONS  # imported before `tests/conftest.py` lowers them
 from tests.examples import examples
-from tests.state.places import PLACES, Place, begun
+from tests.state.places import PLACES, Place, stored_state
 from tests.state.records import unbind
 
 KEY = SecretKey(SecretText("ab" * 32))
@@ -55,7 +55,7 @@ def new_store(directory: Path, keys: Keyring | None = None, stack: str = "main")
     """A state, and a journal of three records after it."""
     made = store(directory, keys, stack=stack)
     with made.locked(HOLDER):
-        begun(made, project=CANARY, lineage="l" + stack)
+        stored_state(made, project=CANARY, lineage="l" + stack)
         made.journal.begin(serial=0, plan="", owner={"host": CANARY})
         made.journal.append([{"type": "gone", "address": "VirtualMachine/" + CANARY, "id": "7x"}])
         made.journal.append([unbind("VirtualMachine/" + CANARY)])
@@ -157,7 +157,7 @@ def test_only_the_very_journal_that_a_new_key_has_ended_is_passed_over(tmp_path:
 def test_a_key_is_not_changed_of_what_is_in_the_clear(tmp_path: Path) -> None:
     clear = Store(LocalBackend(tmp_path, "main"), "main")
     with clear.locked(HOLDER):
-        begun(clear)
+        stored_state(clear)
     with pytest.raises(DiagnosticError) as refusal:
         store(tmp_path, writes=Writes.NEW_KEY).read()
     assert refusal.value.diagnostics[0].code == "state-in-the-clear"
@@ -272,7 +272,7 @@ def test_an_older_state_is_seen_by_the_versions_that_are_kept(tmp_path: Path) ->
 def test_a_state_in_the_clear_is_not_taken_for_an_encrypted_one(tmp_path: Path) -> None:
     clear = Store(LocalBackend(tmp_path, "main"), "main")
     with clear.locked(HOLDER):
-        begun(clear)
+        stored_state(clear)
     with pytest.raises(DiagnosticError) as refusal:
         store(tmp_path).read()
     assert refusal.value.diagnostics[0].code == "state-in-the-clear"
@@ -319,7 +319,7 @@ def test_every_place_keeps_it(place: Place) -> None:
 
     first = sealed()
     with first.locked(HOLDER):
-        begun(first, project=CANARY)
+        stored_state(first, project=CANARY)
         first.journal.begin(serial=0, plan="", owner={"host": CANARY})
     second = sealed()
     with second.locked(HOLDER):
