@@ -129,7 +129,8 @@ class SecretResolver(Struct, eq=False):
     places: Places = {}
     where: Callable[[str], SourceRange | None] = lambda path: None
     found: Callable[[SecretText], None] = lambda _: None
-    _known: dict[SecretRef, SecretText] = field(default_factory=dict)
+    known: dict[SecretRef, SecretText] = field(default_factory=dict)
+    """Secrets resolved so far."""
     _missing: dict[SecretRef, DiagnosticError] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -150,15 +151,15 @@ class SecretResolver(Struct, eq=False):
         A reference that fails is not read again: its program may take long, or ask a person.
         """
         with self._turn:
-            if ref not in self._known and ref not in self._missing:
+            if ref not in self.known and ref not in self._missing:
                 try:
-                    self._known[ref] = SecretText(self._read(ref))
-                    self.found(self._known[ref])
+                    self.known[ref] = SecretText(self._read(ref))
+                    self.found(self.known[ref])
                 except DiagnosticError as error:
                     self._missing[ref] = DiagnosticError(*(self._placed(ref, d) for d in error.diagnostics))
         if ref in self._missing:
             raise DiagnosticError(*self._missing[ref].diagnostics)
-        return self._known[ref]
+        return self.known[ref]
 
     def available(self, ref: SecretRef) -> SecretText | None:
         """Resolve a secret; None if that fails."""
@@ -175,10 +176,6 @@ class SecretResolver(Struct, eq=False):
         if len(summary := f"{path}: {diagnostic.summary}") <= MAX_SUMMARY:
             return replace(diagnostic, summary=summary, source=source)
         return replace(diagnostic, detail=f"Field {path}. {diagnostic.detail}".rstrip(), source=source)
-
-    def known(self) -> tuple[SecretText, ...]:
-        """Secrets resolved so far."""
-        return tuple(self._known.values())
 
     def _read(self, ref: SecretRef) -> str:
         refuse_untrusted(self.environ, *(("read the", ref) if ref.command is None else ("run", ref.command[0])))

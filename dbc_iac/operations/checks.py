@@ -193,7 +193,7 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     placed += ephemeral_state(spec.state, runtime.environ)
     if (waiting := pending_errored_state(project, plan.serial)) is not None:
         placed.append(waiting)
-    placed += secrets_in_fields(plan, project.resolver.known())
+    placed += secrets_in_fields(plan, project.resolver.known.values())
     # Explanations of other problems come first. An object of another stack is refused, so its adoption is not reported.
     first = [] if state.lineage else [*new_stack(project, state)]
     first += other_environment(state, project.environment) if state.environment != project.environment else ()

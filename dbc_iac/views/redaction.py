@@ -6,11 +6,11 @@ description.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from dbc_iac.api.secret import SecretText
@@ -23,13 +23,12 @@ _FEW = 16
 """Beginnings up to which each secret is searched in each text: faster than each beginning."""
 
 
-class Redaction:
+class Redaction(Struct, eq=False):
     """Removes secrets from values: those added so far, of the project and of replies."""
 
-    def __init__(self, secrets: Iterable[SecretText] = ()) -> None:
-        self._by_beginning: dict[str, tuple[str, ...]] = {}
-        for secret in secrets:
-            self.add(secret)
+    __repr__ = object.__repr__  # it has the secrets
+
+    _by_beginning: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, secret: SecretText) -> None:
         """Remove this secret too, from now on. Safe in any thread."""

@@ -21,7 +21,6 @@ from dbc_iac.cli.progress_reporting import EventLog
 from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.views.markdown.plan import plan_markdown
-from dbc_iac.views.redaction import Redaction
 from tests.projects import Emulated, project, vm
 from tests.views.plans import plan
 
@@ -71,7 +70,7 @@ def test_a_description_is_shown_with_escapes(emulated: Emulated) -> None:
 def test_the_result_of_any_command_is_escaped_and_redacted_where_it_is_written(as_json: bool) -> None:
     out = io.StringIO()
     app = App(CommandRuntime(out=out, err=io.StringIO(), environ={}), json=as_json)
-    app.redaction = Redaction([SecretText(CANARY)])
+    app.redaction.add(SecretText(CANARY))
     app.show(f"{HOSTILE}\n{CANARY}", {HOSTILE: [CANARY]})
     assert steering(out.getvalue()) == []
     assert CANARY not in out.getvalue()
@@ -88,7 +87,7 @@ def test_a_prompt_is_escaped_and_redacted(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(click, "confirm", answer)
     app = App(CommandRuntime(out=io.StringIO(), err=io.StringIO(), environ={}, terminal=True))
-    app.redaction = Redaction([SecretText(CANARY)])
+    app.redaction.add(SecretText(CANARY))
     confirm(app, f"Break the lock of {HOSTILE} {CANARY}?")
     assert steering(asked[0]) == []
     assert CANARY not in asked[0]

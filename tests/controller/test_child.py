@@ -27,6 +27,8 @@ CANARY = "canary-of-a-secret"
 def test_a_plan_with_a_secret_is_neither_stored_nor_approved(approval: str, outcome: str, message: str) -> None:
     made = replace(plan(), project=CANARY)
     end = RunEnd(Outcome.PLANNED, Phase.APPROVAL, f"Plan: {CANARY}.", made.digest, made, approval=approval)
-    shown = _shown(end, Redaction([SecretText(CANARY)])).to_json()
+    redaction = Redaction()
+    redaction.add(SecretText(CANARY))
+    shown = _shown(end, redaction).to_json()
     assert CANARY not in json.dumps(shown)
     assert (shown["outcome"], shown["message"], shown["plan"], shown["approval"]) == (outcome, message, None, "")

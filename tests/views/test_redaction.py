@@ -14,7 +14,9 @@ from dbc_iac.views.redaction import Redaction
 from tests.views.plans import change, everything, plan
 
 CANARY = "canary-of-a-password"
-HIDE = Redaction(map(SecretText, [CANARY, "short", "canary-of-a-password-longer"]))
+HIDE = Redaction()
+for word in (CANARY, "short", "canary-of-a-password-longer"):
+    HIDE.add(SecretText(word))
 
 
 def test_no_part_of_a_plan_an_event_a_report_or_a_problem_keeps_a_secret() -> None:

@@ -144,8 +144,11 @@ class LazyGroup(click.Group):
 
 
 def _translated(path: str, command: click.Command, words: Sequence[str]) -> Iterator[str]:
-    """The words typed for a command; an option that it does not know, or with one dash, may be one of other tools."""
-    known = _known_options(command)
+    """The words typed for a command, or for those of a group. An unknown option, or one with one dash, may be that of
+    another tool."""
+    commands = (command, *command.commands.values()) if isinstance(command, click.Group) else (command,)
+    options = (p for one in commands for p in one.params if isinstance(p, click.Option))
+    known = {name for option in options for name in option.opts}
     end = words.index("--") if "--" in words else len(words)
     for number, word in enumerate(words[:end], 1):
         long = word.startswith("--") and word.partition("=")[0] in known
@@ -154,13 +157,6 @@ def _translated(path: str, command: click.Command, words: Sequence[str]) -> Iter
         else:
             yield from familiar(path, known, word, words[number:end])
     yield from words[end:]
-
-
-def _known_options(command: click.Command) -> set[str]:
-    """The names of all options of a command; of a group, also those of its commands."""
-    inner = command.commands.values() if isinstance(command, click.Group) else ()
-    own = {name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts}
-    return own.union(*map(_known_options, inner))
 
 
 def _complete(command: click.Command, path: str) -> None:
