@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from dbc_iac.plan.model import Change, Rental
+from dbc_iac.plan.model import Rental
 
 T = TypeVar("T")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -39,13 +39,6 @@ def grouped(
             yield tuple(members)
         else:
             yield from ((member,) for member in members)
-
-
-def likeness(change: Change) -> Hashable:
-    """Key of similar changes: all but their addresses and values."""
-    reasons = tuple(r.replace(change.address, "") for r in change.reasons)
-    fields = tuple((f.path, f.behaviour, f.drift, f.secret) for f in change.fields)
-    return change.action, change.kind, reasons, fields, bool(change.notes)
 
 
 def some(names: Sequence[str], most: int = NAMED) -> str:

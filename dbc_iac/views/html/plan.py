@@ -19,6 +19,7 @@ from dbc_iac.views.text.plan import (
     PROGRAMS,
     SIGNS,
     VERBS,
+    likeness,
     machines,
     only_drift,
     program_texts,
@@ -30,7 +31,7 @@ from dbc_iac.views.text.plan import (
     window_text,
 )
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.wording import Detail, count, duration, grouped, likeness, rental_texts
+from dbc_iac.views.wording import Detail, count, duration, grouped, rental_texts
 
 if TYPE_CHECKING:
     from jinja2 import Template

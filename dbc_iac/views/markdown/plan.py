@@ -20,6 +20,7 @@ from dbc_iac.views.text.plan import (
     VERBS,
     disruption_texts,
     group_lines,
+    likeness,
     program_texts,
     reason_text,
     schedule_lines,
@@ -28,7 +29,7 @@ from dbc_iac.views.text.plan import (
     summary,
 )
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.wording import Detail, count, grouped, likeness, rental_texts
+from dbc_iac.views.wording import Detail, count, grouped, rental_texts
 
 MAX = 65_000
 """Bytes of one part: forges accept comments of 65,536 bytes and more, and other text may surround it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Severity
@@ -18,7 +18,7 @@ from dbc_iac.views.error_explanations import short_text
 from dbc_iac.views.text.fields import MEMBERS, changed_field_lines, common_field_lines, named, new_field_lines
 from dbc_iac.views.text.lines import Line, Tone
 from dbc_iac.views.text.problems import problems
-from dbc_iac.views.wording import RENTALS, Detail, count, duration, grouped, likeness, rental_texts, some
+from dbc_iac.views.wording import RENTALS, Detail, count, duration, grouped, rental_texts, some
 
 SIGNS = {
     Action.CREATE: "+",
@@ -226,6 +226,13 @@ def program_texts(plan: Plan) -> Iterator[str]:
                 source = str(ref) if ref.command is None else f"program {shlex.join(ref.command)}"
                 found.setdefault(f"{path}: {source}", []).append(change.address)
     yield from (f"{text}, for {some(addresses)}" for text, addresses in found.items())
+
+
+def likeness(change: Change) -> Hashable:
+    """Key of similar changes: all but their addresses and values."""
+    reasons = tuple(r.replace(change.address, "") for r in change.reasons)
+    fields = tuple((f.path, f.behaviour, f.drift, f.secret) for f in change.fields)
+    return change.action, change.kind, reasons, fields, bool(change.notes)
 
 
 def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:
