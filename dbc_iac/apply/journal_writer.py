@@ -20,7 +20,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.goal import Goal, GoalState
 from dbc_iac.plan.model import Action, Change, Plan
-from dbc_iac.state.document import Binding, PendingOperation
+from dbc_iac.state.document import VM, Binding, PendingOperation
 from dbc_iac.state.journal import Journal, Record
 
 _Waiting = tuple[Record, "asyncio.Future[None]"]
@@ -102,7 +102,7 @@ class JournalWriter:
         """Record that a call is about to be made. It is on disk when this returns, unless `unwritten` is set."""
         self._number = number = self._number + 1
         change = self._changes[goal.address]
-        kept: dict[str, Json] = {**detail, "route": dict(change.placement.route), "kind": change.kind, "vm": goal.vm}
+        kept: dict[str, Json] = {**detail, "route": dict(change.placement.route), "kind": change.kind, VM: goal.vm}
         if goal.creates:
             kept |= {"marker": change.identity.marker, "fields": dict(goal.fields)}
         else:

@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 FORMAT_VERSION = 2
 MAX_VALUES = 20_000_000
 """JSON values in a state, enough for 500,000 resources."""
+VM = "vm"
+"""The VM of a pending operation in its `detail`."""
 
 
 class _Document(BaseModel):
@@ -43,6 +45,11 @@ class PendingOperation(_Document):
         if self.creates:
             return "creation"
         return "deletion" if self.goal.endswith("-absent") else "change"
+
+    @property
+    def vm(self) -> str:
+        """Id of the VM that it is for; empty if it is for none."""
+        return str(self.detail.get(VM) or "")
 
     @property
     def powers_off(self) -> bool:

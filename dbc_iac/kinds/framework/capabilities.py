@@ -57,6 +57,10 @@ class Child:
     max_per_parent: ClassVar[int] = 0
     """Limit of children on one host; 0: none."""
 
+    def kept_parent_id(self, resolved: Mapping[str, Json]) -> str:
+        """Id of its host among its resolved values, if they have it: it may outlive the record of its host."""
+        return ""
+
     async def free_slots(self, lookup: Lookup, reader: CachedReader) -> int | None:
         """Number that can still be created on `lookup.parent_id`; None if there is no limit or it was not read."""
         return None

@@ -211,10 +211,13 @@ class Snapshot(Kind[SnapshotSpec], Child, Marked, Recoverable, UsesImageServer, 
                 severity=Severity.WARNING,
             )
 
+    def kept_parent_id(self, resolved: Mapping[str, Json]) -> str:
+        return str(resolved.get("vm", ""))
+
     async def observe(self, lookup: Lookup, reader: CachedReader) -> Observation:
         if not lookup.parent_id:  # its VM is gone, and the record with it
             return Observation(False, id=lookup.id)
-        taken_of = str(lookup.binding.resolved.get("vm", "")) if lookup.binding is not None else ""
+        taken_of = self.kept_parent_id(lookup.binding.resolved) if lookup.binding is not None else ""
         unproven = lookup.binding is None or not lookup.binding.applied.get(ARRIVED)
         if lookup.binding is not None and taken_of and taken_of != lookup.parent_id:
             return Observation(True, id=lookup.id, notes=(_ARCHIVED, *([UNSEEN] if unproven else [])))

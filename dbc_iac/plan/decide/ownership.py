@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.kinds import Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import Marked
+from dbc_iac.kinds.framework.capabilities import Child, Marked
 from dbc_iac.kinds.framework.ownership_marker import Marker, parse_marker
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import Spec
@@ -55,8 +55,9 @@ def objects(state: State) -> dict[Object, str]:
 
 
 def _object(bound: Binding, state: State) -> Object:
-    parent = state.bindings.get(bound.parent)
-    parent_id = str(bound.resolved.get("vm", "")) or (parent.id if parent is not None else "")
+    kind, parent = kind_of(bound.kind), state.bindings.get(bound.parent)
+    kept = kind.kept_parent_id(bound.resolved) if isinstance(kind, Child) else ""
+    parent_id = kept or (parent.id if parent is not None else "")
     return object_of(bound.kind, bound.id, str(bound.route.get("target", "")), parent_id)
 
 

@@ -41,8 +41,7 @@ def pending_creation(operation: PendingOperation, state: State) -> Binding | Non
 
 def _parent(operation: PendingOperation, state: State) -> str:
     """Address of the VM that the call was sent for."""
-    vm = str(operation.detail.get("vm") or "")
-    return next((a for a, b in state.bindings.items() if vm and b.id == vm), "")
+    return next((a for a, b in state.bindings.items() if operation.vm and b.id == operation.vm), "")
 
 
 def deposed_address(operation: PendingOperation) -> str:
@@ -63,7 +62,7 @@ def matches_spec(
         return True
     kind = kind_of(resource.kind)
     marker = kind.marker(resource, inventory, operation.generation) if isinstance(kind, Marked) else ""
-    same_vm = not kind.parent_field or operation.detail.get("vm", parent_id) == parent_id
+    same_vm = not kind.parent_field or operation.vm == parent_id
     if sent_route.get("target") != route.target or not same_vm or operation.detail.get("marker", marker) != marker:
         return False
     if operation.id and operation.id == kind.identity(resource, inventory, operation.generation):
@@ -112,7 +111,7 @@ def resolvable_operations(
     before the VM does: what is not seen on a VM that runs did not happen and will not.
     """
     for operation in state.open:
-        open_yet = operation.call_class == CallClass.BLIND and str(operation.detail.get("vm") or "") in waiting
+        open_yet = operation.call_class == CallClass.BLIND and operation.vm in waiting
         if operation.creates:
             seen = observations.get(deposed_address(operation)) or observations.get(operation.address)
             never = (

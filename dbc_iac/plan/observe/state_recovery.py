@@ -277,7 +277,7 @@ def _is_explained(kind: str, identity: str, one: Unmanaged, tracked: TrackedObje
     """Whether the state knows it: it was removed, or a pending creation on its VM may have made it."""
     if one.marker is not None and _is_handled(Address.of(kind, one.marker.name), one.marker, context):
         return True
-    pending = (i.detail for i in context.state.pending if i.creates and i.detail.get("vm") == tracked.parent_id)
+    pending = (i.detail for i in context.state.pending if i.creates and i.vm == tracked.parent_id)
     before = [known for detail in pending if isinstance(known := detail.get("known"), list)]
     return any(identity not in b for b in before)
 

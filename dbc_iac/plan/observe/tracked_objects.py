@@ -114,7 +114,7 @@ def _deposed(context: PlanContext, found: Mapping[str, TrackedObject]) -> Iterat
         ):
             continue  # only ids of hosts are never reused: this name may be that of another object
         route = current_route(convert(pending.route, Route), kind_of(pending.kind), context.inventory)
-        vm = str(operation.detail.get("vm") or "") if kind_of(pending.kind).parent_field else ""
+        vm = operation.vm if kind_of(pending.kind).parent_field else ""
         if (pending.kind, pending.id, vm or route.target) not in known:
             yield TrackedObject(
                 deposed_address(operation),

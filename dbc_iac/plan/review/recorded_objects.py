@@ -48,7 +48,7 @@ def other_objects(plan: Plan, state: State) -> Iterator[tuple[Change, str]]:
     for operation in state.pending:
         if (made := pending_creation(operation, state)) is not None:
             for address in (operation.address, deposed_address(operation)):
-                created[address].append((made, str(operation.detail.get("vm") or "")))
+                created[address].append((made, operation.vm))
     recorded = _Recorded(state, {c.address: c for c in plan.changes}, created, objects(state))
     for change in plan.changes:
         if found := _existing(change, recorded) or _new(change, recorded):
