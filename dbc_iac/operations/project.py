@@ -267,6 +267,7 @@ class Project(Struct, dict=True):
         # Settings that decide where requests go and who signs them; with references to secrets, never with secrets.
         decisive = {"clients", "image_client", "identities"}
         spec = project.model_dump(mode="json", by_alias=True, include=decisive)
+        stored = self.store.unfolded
         async with self.identities.connections(offline=offline) as connections:
             context = PlanContext(
                 self.inventory,
@@ -284,6 +285,7 @@ class Project(Struct, dict=True):
                     "clients": canonical_digest([spec["clients"], spec["imageClient"]]),
                     "identities": canonical_digest(spec["identities"]),
                 },
+                0 if stored is None else len(stored.records),
                 chain_clock(project.chain, self.runtime, self.loaded.where) if project.chain is not None else None,
             )
             return await task(context)

@@ -102,14 +102,6 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     state = project.state
     if reviewed.digest in {project.store.last_plan, state.unfinished_plan}:
         return _remainder(project, reviewed, state)
-    if (stored := project.store.unfolded) is not None and stored.records:
-        raise failure(
-            "plan-stale",
-            "the plan is stale: an apply of another plan was interrupted",
-            "The changes of that apply are in the journal only; this plan was made without them.",
-            "Apply the interrupted plan again, or run `dbc-iac plan -o FILE` again.",
-            exit_code=ExitCode.REFUSED,
-        )
     fresh = project.work(partial(check_staleness, reviewed), state)
     # Its warnings are found again.
     return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), fresh.steps, state)

@@ -44,6 +44,7 @@ class PlanContext(Struct, frozen=True):
 
     inventory: Inventory
     state: State
+    """With the journal of interrupted applies."""
     connect: Connect
     secret: Callable[[str, str], SecretText | None]
     environment: str = ""
@@ -60,5 +61,7 @@ class PlanContext(Struct, frozen=True):
     """SS58 addresses of an identity; empty if unknown."""
     access: Mapping[str, str] = field(default_factory=dict)
     """Digests of `clients` and `identities` of the project file."""
+    journal_records: int = 0
+    """Number of records in that journal."""
     chain: ChainClock | None = None
     """The chain that dates the ends of rentals."""

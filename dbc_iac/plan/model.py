@@ -200,7 +200,8 @@ class Rental(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
 class Plan(Struct, frozen=True, dict=True, rename="camel", forbid_unknown_fields=True):
     """All changes of an apply, in their order.
 
-    `serial` and `lineage` are those of the state it was made from; `configuration` and `observation` are digests
+    `serial` and `lineage` are those of the state it was made from, `journal_records` the number of records of
+    interrupted applies since; `configuration` and `observation` are digests
     (BLAKE2b-256, hex) of the rendered manifests and of the stable part of what was read.
     """
 
@@ -219,6 +220,7 @@ class Plan(Struct, frozen=True, dict=True, rename="camel", forbid_unknown_fields
     recovery: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     """Renamed addresses: `OLD to NEW`."""
+    journal_records: Int64 = 0
     closed_operations: tuple[Int64, ...] = ()
     """Numbers of the pending operations that can be closed."""
     hooks: Mapping[str, Json] = field(default_factory=dict)

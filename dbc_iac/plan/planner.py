@@ -258,6 +258,7 @@ def _plan(
         environment=context.environment,
         lineage=state.lineage,
         serial=state.serial,
+        journal_records=context.journal_records,
         configuration=stream_digest(manifests),
         observation=stream_digest(seen),
         changes=shown,

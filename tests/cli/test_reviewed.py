@@ -160,6 +160,24 @@ def test_a_plan_does_not_go_on_where_another_apply_was_ended(world: Callable[...
     emulated.settle(60)
     refused = emulated.run("apply", "--json", file)
     assert (refused.code, refused.codes) == (5, ["plan-stale"])
+    assert "the state changed: an apply was interrupted after the plan was made" in refused.err
+
+
+@pytest.mark.parametrize("how", [(), ("--expect",)], ids=["FILE", "--expect FILE"])
+@pytest.mark.parametrize("moment", ["creating…", "window opened", "adding 50 GiB", "starting…"])
+def test_a_plan_made_after_an_interruption_is_applied(
+    world: Callable[..., Emulated], how: tuple[str, ...], moment: str
+) -> None:
+    emulated = world(vm(), DISK)
+    first = planned(emulated)
+    assert emulated.run("apply", first, err=SignalAt(moment, 2, at_once=2)).code == 8
+    emulated.settle(60)
+    write(emulated, vm(), DISK, vm("other"))
+    second = planned(emulated)
+    result = emulated.run("apply", "--yes", *how, second)
+    assert result.code == 0, result.err
+    assert sorted(sorted(one["disks"].values()) for one in emulated.vms.values()) == [[20, 20], [20, 20, 50]]
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
 
 
 def hooked(word: str, **more: Any) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 import dbc_iac
 from dbc_iac import Action, DiagnosticError, Event, Plan, PlanOptions, Project, Runtime
 from dbc_iac.emulator import EmbeddedNetwork, FaultSpec, load_world
+from dbc_iac.state.store import Store
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/library.md").read_text(encoding="utf-8")
@@ -166,6 +168,17 @@ def test_a_plan_made_from_the_state_alone_is_not_applied(loaded: Project) -> Non
     with pytest.raises(DiagnosticError) as caught:
         loaded.apply(plan)
     assert [d.code for d in caught.value.diagnostics] == ["plan-not-fresh"]
+
+
+def test_an_interrupted_apply_is_completed_by_a_new_plan(
+    loaded: Project, directory: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(Store, "commit", Mock(side_effect=RuntimeError("killed")))
+        loaded.apply(loaded.plan())
+    later = Project.load(directory / "infra", runtime=runtime)
+    later.apply(later.plan())
+    assert later.plan().empty
 
 
 def test_a_plan_is_refused_after_another_apply(loaded: Project) -> None:

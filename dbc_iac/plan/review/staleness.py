@@ -21,7 +21,7 @@ from dbc_iac.plan.review.plan_comparison import route_changed
 from dbc_iac.plan.review.recorded_objects import other_objects
 from dbc_iac.plan.schedule.step_builder import CompiledPlan
 from dbc_iac.plan.schedule.steps import recompiled, with_power_off
-from dbc_iac.state.document import Binding, State
+from dbc_iac.state.document import Binding
 
 _LOG = logging.getLogger("dbc_iac.plan")
 
@@ -29,7 +29,7 @@ _LOG = logging.getLogger("dbc_iac.plan")
 async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
     """The plan with its goals, if it is not stale. Raises DiagnosticError with all differences since it was made."""
     state = context.state
-    if problem := _state_difference(plan, state) or route_changed(plan, context.access):
+    if problem := _state_difference(plan, context) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
     differing = other_objects(plan, state)
     if others := [_stale(c, f"{c.address} is another object than in the state", what) for c, what in differing]:
@@ -60,8 +60,9 @@ def _damaged() -> DiagnosticError:
     )
 
 
-def _state_difference(plan: Plan, state: State) -> str:
-    """Difference between the state of a plan and this one; empty if there is none."""
+def _state_difference(plan: Plan, context: PlanContext) -> str:
+    """Difference between the state of a plan and the present one; empty if there is none."""
+    state = context.state
     for name, planned, present in (("project", plan.project, state.project), ("stack", plan.stack, state.stack)):
         if planned != present:
             return f"the plan is for {name} {planned}, not {present}"
@@ -69,6 +70,8 @@ def _state_difference(plan: Plan, state: State) -> str:
         return f"the plan is of state lineage {plan.lineage}, not {state.lineage}"
     if plan.serial != state.serial:
         return f"the state changed: serial {plan.serial} in the plan, {state.serial} now"
+    if plan.journal_records != context.journal_records:
+        return "the state changed: an apply was interrupted after the plan was made"
     return ""
 
 
