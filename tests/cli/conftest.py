@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from dbc_iac.apply import waiting
+from tests.cli.forge import POLL
 from tests.projects import Emulated, project
 
 
@@ -27,3 +29,10 @@ def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
     yield build
     for emulated in made:
         emulated.close()
+
+
+@pytest.fixture
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Applies in this process poll as often as suits an emulated network that is many times as fast as time."""
+    monkeypatch.setattr(waiting, "FLOOR", POLL)
+    monkeypatch.setattr(waiting, "SOON", POLL)

@@ -16,6 +16,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 DBC_IAC = [sys.executable, "-c", "from dbc_iac.__main__ import main; main()"]
+POLL = 0.1
+"""Seconds between two polls of an apply on the network of `served`."""
+POLLING = [sys.executable, "-c", f"import dbc_iac.apply.waiting as w; w.FLOOR = w.SOON = {POLL}; {DBC_IAC[2]}"]
+"""Starts dbc-iac with these polls."""
 
 
 ME = "github-actions[bot]"

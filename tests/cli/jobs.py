@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -24,17 +24,17 @@ EXAMPLE = ROOT / "examples/one-gpu-vm"
 class Job:
     """A job on a runner: a project, the environment that a forge gives, and its files.
 
-    `address`: HOST:PORT of its client node; without one, a program takes the place of dbc-iac.
+    `address`: HOST:PORT of its client node; without one, a program takes the place of dbc-iac. `command` starts it.
     """
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1:1") -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1:1", command: Sequence[str] = DBC_IAC) -> None:
         self.folder = folder
         shutil.copytree(EXAMPLE, folder / "project")
         file = folder / "project/dbc-iac.yaml"
         file.write_text(file.read_text().replace("127.0.0.1:5050", address))
         programs = folder / "bin"
         programs.mkdir()
-        self.program("dbc-iac", f'exec {" ".join(map(repr, DBC_IAC))} "$@"\n')
+        self.program("dbc-iac", f'exec {" ".join(map(repr, command))} "$@"\n')
         world = yaml.safe_load((EXAMPLE / "world.yaml").read_text())
         self.environ = {
             "PATH": f"{programs}:{os.environ['PATH']}",

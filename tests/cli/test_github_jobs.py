@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from dbc_iac.operations.pipelines import pipeline
-from tests.cli.forge import DBC_IAC, forge, served
+from tests.cli.forge import DBC_IAC, POLLING, forge, served
 from tests.cli.jobs import ACTION, EXAMPLE, GITLAB, ROOT, Job
 
 
@@ -205,7 +205,7 @@ def test_drift_fails_the_github_job_and_is_reported(planning: Job) -> None:
 
 def test_on_github_what_was_reviewed_is_applied_and_nothing_else(tmp_path: Path) -> None:
     with served(EXAMPLE / "world.yaml") as address:
-        job = Job(tmp_path, address)
+        job = Job(tmp_path, address, POLLING)
         assert job.step("Plan").returncode == 0
         applied = job.step("Apply")
         assert applied.returncode == 0, applied.stderr

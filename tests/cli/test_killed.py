@@ -20,6 +20,7 @@ from tests.state.servers import terraform_http
 EXAMPLE = Path(__file__).parents[2] / "examples/one-gpu-vm"
 
 
+@pytest.mark.usefixtures("quick_polls")
 @pytest.mark.parametrize("backend", ["http", "postgres", "objectstore"])
 def test_a_killed_apply_holds_its_lease_and_is_continued_by_another_job(backend: str, tmp_path: Path) -> None:
     world = yaml.safe_load((EXAMPLE / "world.yaml").read_text())

@@ -15,6 +15,7 @@ from tests.cli.forge import served
 from tests.projects import Project
 
 
+@pytest.mark.usefixtures("quick_polls")
 def test_from_nothing_to_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {**os.environ, "HOME": str(tmp_path)}
     lab = tmp_path / "lab"
