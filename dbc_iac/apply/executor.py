@@ -43,9 +43,11 @@ class Executor:
         self.finished: dict[str, asyncio.Event] = {k: asyncio.Event() for k in self.steps}
         self.broken: dict[str, str] = {}
         self._starting = asyncio.Lock()
-        windows = ((k, preceding(s, self.steps)) for k, s in self.steps.items() if s.kind is StepKind.WINDOW)
-        self.announced = {k for k, before in windows if not any(g.creates for step in before for g in step.goals)}
-        """Offline windows that wait for no creation."""
+        self.announced: set[str] = set()
+        """Offline windows that wait for no creation: creations wait for them."""
+        if any(g.creates for s in self.steps.values() for g in s.goals):
+            windows = ((k, preceding(s, self.steps)) for k, s in self.steps.items() if s.kind is StepKind.WINDOW)
+            self.announced = {k for k, before in windows if not any(g.creates for step in before for g in step.goals)}
 
     async def run(self) -> Report:
         """Run all steps. Failures of the API are in the report; they are not raised."""

@@ -55,10 +55,10 @@ class ApplyOptions(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Input of an apply. `connect` opens channels for changes, `secret` resolves a secret by address and field."""
+    """Input of an apply. `connect` opens channels for changes, `secret` resolves a reference of a plan."""
 
     connect: Connect
-    secret: Callable[[str, str], SecretText | None]
+    secret: Callable[[Json], SecretText | None]
     journal_writer: JournalWriter
     emit: Callable[[Event], None]
     hooks: Mapping[str, Hook] = field(default_factory=dict)
@@ -267,8 +267,8 @@ class _Attempt(Struct):
                 return await self._step(fresh)
         secrets = {  # in a thread, since a program may provide them
             path: value
-            for path in self.runner.changes[self.goal.address].secrets
-            if (value := await asyncio.to_thread(self.runner.run_.secret, self.goal.address, path)) is not None
+            for path, reference in self.runner.changes[self.goal.address].secrets.items()
+            if (value := await asyncio.to_thread(self.runner.run_.secret, reference)) is not None
         }
         self.goal, detail = await self.goal.primed(self.runner.reader)
         self.tries += 1

@@ -17,13 +17,14 @@ from msgspec.structs import replace
 from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import ApplyOptions, Event, Executor, Hook, JournalWriter, Report, Run, Stop, rebound
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.json import Json
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.trust import program_environment
 from dbc_iac.operations.errored_state import keep_errored_state
 from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.secrets import require_secrets
-from dbc_iac.plan import Change, Plan
+from dbc_iac.plan import Plan
 from dbc_iac.state import owner
 from dbc_iac.state.journal import StateBackup
 
@@ -60,8 +61,7 @@ def close_pending(project: Project, to_apply: PlanToApply) -> None:
 
 def apply_plan(project: Project, to_apply: PlanToApply, options: ApplyOptions, observer: Observer) -> Report:
     """Apply a plan and write the state, which is locked. Raises DiagnosticError before the first call only."""
-    changes = {change.address: change for change in to_apply.plan.changes}
-    report: Report = project.runtime.run(_Apply(project, to_apply, options, observer, changes).run())
+    report: Report = project.runtime.run(_Apply(project, to_apply, options, observer).run())
     return report
 
 
@@ -70,7 +70,6 @@ class _Apply(Struct):
     to_apply: PlanToApply
     options: ApplyOptions
     observer: Observer
-    changes: Mapping[str, Change]
 
     async def run(self) -> Report:
         project, plan, store = self.project, self.to_apply.plan, self.project.store
@@ -83,7 +82,8 @@ class _Apply(Struct):
         require_secrets(plan, project.inventory, project.resolver)
         store.journal.begin(serial=state.serial, plan=self.to_apply.reviewed or plan.digest, owner=holder)
         number = max((i.number for i in state.pending), default=0)
-        journal = JournalWriter(store.journal, self.changes, state.bindings, number)
+        changes = {change.address: change for change in plan.changes}
+        journal = JournalWriter(store.journal, changes, state.bindings, number)
         await journal.takes_over(plan)
         hooks = hooks_of(plan, project.directory, project.runtime.environ) if plan.hooks else {}
         stop = Stop()
@@ -108,12 +108,9 @@ class _Apply(Struct):
         _LOG.info("%s %s: %s", shown.kind, shown.address, shown.text)
         self.observer.event(shown)
 
-    def _secret(self, address: str, path: str) -> SecretText | None:
-        """The secret that the plan names for a field; None if there is none, or it is not available."""
-        change = self.changes.get(address)
-        if change is None or path not in change.secrets:
-            return None
-        return self.project.resolver.available(SecretRef.model_validate(change.secrets[path]))
+    def _secret(self, reference: Json) -> SecretText | None:
+        """The secret of a reference of the plan; None if it is not available."""
+        return self.project.resolver.available(SecretRef.model_validate(reference))
 
     def _commit(self, report: Report, done: StateBackup) -> Report:
         """Write the state. The report survives where that fails."""
