@@ -1,21 +1,27 @@
-"""A reader with given answers, a channel that records calls, and objects as the API shows them."""
+"""A reader with given answers, a channel that records calls, and objects as the API shows them.
+
+`SCENES` has an object of each kind with a value for each field that the API can show.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, cast
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
-from dbc_iac.api.responses import Id, LanView, StoredImage, VmDetails, VmDisk, read
+from dbc_iac.api.responses import Id, LanView, NodeHardware, StoredImage, VmDetails, VmDisk, read
 from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import DeeplinkView, Progress, ServerView, SnapshotView
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.kinds.framework.rules import Facts
+from dbc_iac.kinds.framework.values import Lookup
 
 TARGET = "5" * 64
 ROUTE = Route("Node/gpu-a", TARGET, "tenant", ("default",), "112")
@@ -96,3 +102,98 @@ def context(answer: object = "ok", **secrets: str) -> tuple[ActContext, Recordin
         return cast(Channel, channel)
 
     return ActContext(connect, {k.replace("_", "."): SecretText(v) for k, v in secrets.items()}), channel
+
+
+class Scene(Struct, frozen=True):
+    """An object of a kind, and the place where it is looked for."""
+
+    name: str
+    lookup: Lookup
+    answers: Mapping[str, object]
+    facts: Facts = Facts()
+
+    @property
+    def reader(self) -> CachedReader:
+        return reader(**self.answers)
+
+    def varied(self) -> Iterator[Scene]:
+        """The scene with another value in place of each that it has, in all its places."""
+        for value in {repr(v): v for v in _leaves((self.lookup, self.answers))}.values():
+            for other in _others(value):
+                lookup, answers = _with((self.lookup, self.answers), value, other)
+                yield Scene(self.name, lookup, answers, self.facts)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Struct):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        value = (*value.keys(), *value.values()) if not all(map(str.isidentifier, value)) else (*value.values(),)
+    if isinstance(value, tuple):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _others(value: Any) -> list[Any]:
+    match value:
+        case SecretText():
+            return [SecretText(f"{value.reveal()}2")]
+        case bool():
+            return [not value]
+        case int() | Fraction():
+            return [value + 1]
+        case str() if value:
+            last = "0" if value[-1] == "9" else chr(ord(value[-1]) + 1)
+            return [value[:-1] + last, "closed", "windows", f"/more{value}"]
+        case _:
+            return []
+
+
+def _with(whole: Any, value: Any, other: Any) -> Any:
+    """A structure with another value in place of one."""
+    if type(whole) is type(value) and whole == value:
+        return other
+    if isinstance(whole, Struct):
+        return replace(whole, **{k: _with(v, value, other) for k, v in asdict(whole).items()})
+    if isinstance(whole, Mapping):
+        return {_with(k, value, other): _with(v, value, other) for k, v in whole.items()}
+    return tuple(_with(v, value, other) for v in whole) if isinstance(whole, tuple) else whole
+
+
+_AT_VM = {"vm_status": "running"}
+_FULL = details(
+    ("vdb", 20, FILE), ("vdc", 50, "/data/scratch_1.qcow2"), desc="of the team", ssh_ip="198.51.100.8",
+    network_name="training", network_filters=("in,ssh,all,0.0.0.0/0,accept",),
+)  # fmt: skip
+_HARDWARE = NodeHardware(
+    version="0.4.1.8", ip="10.*.*.1", cpu_cores=64, physical_cpus=2, gpu_count=8, gpu_used=1,
+    mem_size_gib=Fraction(256), mem_free_gib=Fraction(200),
+)  # fmt: skip
+_VM = {**_AT_VM, "hardware": _HARDWARE}
+_WINDOWS = replace(_FULL, os="win10", ssh_port=None, rdp_port=3390)
+_COPY = {"node_images": stored(), "image_server": stored(), "image_servers": ()}
+SCENES: dict[str, list[Scene]] = {
+    "VirtualMachine": [
+        Scene("a VM", Lookup("VirtualMachine/a", ROUTE, VM, 1), {**_VM, "vm": _FULL}),
+        Scene("a VM with windows", Lookup("VirtualMachine/a", ROUTE, VM, 1), {**_VM, "vm": _WINDOWS}, Facts(windows=True)),
+    ],
+    "Disk": [
+        Scene("a disk", Lookup("Disk/a", ROUTE, "/data/scratch_1.qcow2", 1, parent_id=VM), {**_AT_VM, "vm": _FULL}),
+    ],
+    "Network": [Scene("a LAN", Lookup("Network/a", ROUTE, "training", 1), {"network": LAN})],
+    "Image": [Scene("an image", Lookup("Image/a", ROUTE, "big.qcow2", 1, key="ID_1"), _COPY)],
+    "ImageExport": [Scene("an export", Lookup("ImageExport/a", ROUTE, "big.qcow2", 1, key="ID_1"), _COPY)],
+    "Snapshot": [
+        Scene("a snapshot", Lookup("Snapshot/a", ROUTE, "base", 1, parent_id=VM),
+              {"snapshots": (replace(SNAPSHOT, description="of the team"),)}),
+    ],
+    "BareMetalServer": [
+        Scene("a server", Lookup("BareMetalServer/a", ROUTE, SERVER.node_id, 1),
+              {"servers": {SERVER.node_id: replace(SERVER, os="ubuntu", description="of the team")}}),
+    ],
+    "BareMetalInstance": [
+        Scene("an instance", Lookup("BareMetalInstance/a", ROUTE, TARGET, 1), {"power": "on", "deeplink": DEVICE}),
+    ],
+}  # fmt: skip

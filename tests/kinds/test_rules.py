@@ -1,8 +1,7 @@
-"""The rule on a field is the only statement about it: what a kind forgets of its own fields fails here."""
+"""Rules, calls and capabilities of kinds agree. Each field by itself is tested by `test_fields`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, get_args
 
@@ -13,59 +12,13 @@ from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.json import Json
 from dbc_iac.kinds import MODELS, Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import Child, FileProvider, Host, IdFromNode, Marked, UsesCapacity
-from dbc_iac.kinds.framework.goal import Goal, Needs
+from dbc_iac.kinds.framework.goal import Needs
 from dbc_iac.kinds.framework.kind import Kind
-from dbc_iac.kinds.framework.rules import Behaviour, Facts
-from dbc_iac.kinds.framework.spec import SpecField, rules_under
-from dbc_iac.kinds.framework.values import GoalInput, Lookup
+from dbc_iac.kinds.framework.rules import Behaviour
+from dbc_iac.kinds.framework.spec import SpecField
 from dbc_iac.kinds.virtual_machine.goals import SENT
 from dbc_iac.kinds.virtual_machine.kind import HIDDEN
-from dbc_iac.kinds.virtual_machine.reading import seen
-from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
-from tests.kinds.shown import FILE, ROUTE, TARGET, VM, details
-
-IN_PLACE = {Behaviour.ONLINE, Behaviour.OFFLINE, Behaviour.COLD_BOOT, Behaviour.RUNNING, Behaviour.ONCE}
-DESIRED: dict[str, dict[str, Json]] = {
-    "VirtualMachine": {
-        "gpus": 2, "cpus": 8, "memory": "16Gi", "ports.ssh": 22, "ports.rdp": 3389, "ports.vnc": 5901, "firewall": [],
-        "ports.forward": ["tcp,80"], "publicIp": "198.51.100.9", "dataDisk.size": "30Gi", "login.username": "dbc",
-        "power": "on", "restartOn": "1", "rentOrder": "113", "os": "linux",
-    },
-    "Disk": {"size": "60Gi", "hostDir": "/data"},
-    "Image": {"file": "big.qcow2", "imageServer": "ID_1", "refresh": "2", "retain": False},
-    "ImageExport": {"file": "big.qcow2", "imageServer": "ID_1", "refresh": "2"},
-    "BareMetalServer": {
-        "uuid": "u", "ip": "10.0.0.7", "os": "linux", "description": "x", "ipmi.host": "bmc", "ipmi.port": 623,
-        "ipmi.username": "root",
-    },
-    "BareMetalInstance": {"power": "on", "resetOn": "2", "nextBoot.device": "pxe", "nextBoot.trigger": "2"},
-}  # fmt: skip
-"""A value for every field that changes in place."""
-
-
-def task(kind: str, path: str) -> GoalInput:
-    secrets: dict[str, Json] = {f.path: {"env": "NAME"} for f in kind_of(kind).secret_fields}
-    desired = DESIRED[kind]
-    return GoalInput(
-        f"{kind}/a", ROUTE, FILE if kind == "Disk" else VM, "", 1, VM, "", desired, desired,
-        {"dataDisk.path": FILE}, (path,), secrets,
-    )  # fmt: skip
-
-
-def fields_in_place() -> Iterator[tuple[str, SpecField]]:
-    for name, kind in ((n, kind_of(n)) for n in MODELS):
-        yield from ((name, f) for f in kind.fields if f.rule.behaviour in IN_PLACE)
-
-
-FIELDS = [pytest.param(name, f, id=f"{name}.{f.path}") for name, f in fields_in_place()]
-
-
-@pytest.mark.parametrize(("kind", "field"), FIELDS)
-def test_a_field_that_changes_in_place_has_a_goal_that_records_it(kind: str, field: SpecField) -> None:
-    assert field.rule.secret or field.path in DESIRED[kind], f"give {kind}.{field.path} a value in DESIRED"
-    goals = list(kind_of(kind).update(task(kind, field.path)))
-    assert field.path in {path for goal in goals for path in goal.fields}
-
+from tests.kinds.samples import IN_PLACE, Change, fields_of_all_kinds
 
 NEEDS = {
     Behaviour.ONLINE: Needs.ANY,
@@ -77,10 +30,10 @@ NEEDS = {
 
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [pytest.param(name, f, id=f"{name}.{f.path}") for name, f in fields_in_place() if f.rule.behaviour in NEEDS],
+    [pytest.param(k, f, id=f"{k.name}.{f.path}") for k, f in fields_of_all_kinds() if f.rule.behaviour in NEEDS],
 )
-def test_a_goal_needs_its_vm_as_the_rule_says(kind: str, field: SpecField) -> None:
-    needs = {goal.needs for goal in kind_of(kind).update(task(kind, field.path))}
+def test_a_goal_needs_its_vm_as_the_rule_says(kind: Kind[Any], field: SpecField) -> None:
+    needs = {goal.needs for goal in Change(kind).update(field.path)}
     assert needs - {Needs.ANY} == {NEEDS[field.rule.behaviour]} - {Needs.ANY}
 
 
@@ -93,7 +46,7 @@ def test_modify_calls_send_every_field_that_they_change() -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    list(combinations(sorted(f.path for _, f in fields_in_place() if f.rule.behaviour is Behaviour.COLD_BOOT), 2)),
+    list(combinations(sorted(f.path for _, f in fields_of_all_kinds() if f.rule.behaviour is Behaviour.COLD_BOOT), 2)),
 )
 def test_a_modify_call_changes_one_field_of_a_cold_boot(pair: tuple[str, str]) -> None:
     values: dict[str, Any] = {f"new_{SENT[path].key}": 6000 for path in pair}
@@ -101,7 +54,7 @@ def test_a_modify_call_changes_one_field_of_a_cold_boot(pair: tuple[str, str]) -
         ModifyVm(new_public_ip="", **values)
 
 
-def test_a_creation_sends_every_field_that_is_sent() -> None:
+def test_every_key_of_a_creation_is_sent() -> None:
     by_other_names = {"task_id", "desc", "network_name", "interface_model_type"}
     assert {sent.key for sent in SENT.values()} | by_other_names == set(CreateVm.__struct_encode_fields__)
 
@@ -121,21 +74,6 @@ def _cleared(model: Any, attributes: tuple[str, ...]) -> object:
         part = next(a for a in (*get_args(field.annotation), field.annotation) if hasattr(a, "model_fields"))
         return _cleared(part, attributes[1:])
     return field.get_default(call_default_factory=True)
-
-
-@pytest.mark.parametrize(("system", "ports"), [("ubuntu", (22, None)), ("windows", (None, 3389))])
-def test_every_field_that_the_api_shows_is_read(system: str, ports: tuple[int | None, int | None]) -> None:
-    facts, (ssh, rdp) = Facts(windows=system == "windows"), ports
-    full = details(
-        ("vdb", 20, FILE), os=system, ssh_port=ssh, rdp_port=rdp, ssh_ip="198.51.100.9", network_name="training"
-    )
-    observed = seen(Lookup("VirtualMachine/a", ROUTE, VM, 1), "running", full, "10.*.*.1")
-    never = {Behaviour.ACCESS, Behaviour.ONCE}
-    fields = rules_under(VirtualMachineSpec, facts)
-    rules = {f.path: rule for f, rule in fields if f.rule.behaviour not in never}
-    shown = {path for path, rule in rules.items() if not rule.not_reported} - {"node"}
-    found = observed.values.keys() | observed.made_with.keys() | observed.secrets.keys()
-    assert shown | {"login.username"} == found
 
 
 def test_the_marker_has_the_digest_of_every_field_that_the_api_never_shows() -> None:
@@ -193,12 +131,7 @@ def test_capabilities_name_fields_of_their_kind(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(n for n in MODELS if not kind_of(n).read_only))
 def test_a_kind_that_can_be_created_binds_its_object(name: str) -> None:
-    kind: Any = kind_of(name)
-    samples: dict[str, Json] = {
-        "biosMode": "legacy", "cidr": "192.168.66.0/24", "imageServer": "ID_1", "uuid": "u", "name": "base",
-    }  # fmt: skip
-    desired = {**DESIRED.get(name, {}), **samples}
-    made = GoalInput(f"{name}/a", ROUTE, VM, "", 1, VM, "", desired, {}, {}, (), known=frozenset({FILE}))
-    goals: list[Goal] = list(kind.create(made))
+    made = Change(kind_of(name))
+    goals = made.creation()
     assert [g.creates for g in goals].count(True) == 1
-    assert all(g.address == f"{name}/a" and g.route.target == TARGET for g in goals)
+    assert all(g.address == f"{name}/a" and g.route == made.task().route for g in goals)

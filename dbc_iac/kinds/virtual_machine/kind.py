@@ -201,7 +201,7 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, Marked, Recoverable, UsesCa
         network = str(task.desired.get("network") or "")
         # A creation may wait 50 minutes for an address, and longer in the queue.
         timeout_seconds = task.timeout_seconds or 5400.0
-        kept = {k: v for k, v in task.desired.items() if k != "power"}
+        kept = {k: v for k, v in task.desired.items() if k not in {"power", "login.username"}}
         yield VmExists(
             address=task.address, route=task.route, id=task.id, generation=task.generation, vm=task.id,
             fields={**kept, "power": "on"}, desired=task.desired, network_name=network, marker=task.marker,
