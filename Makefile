@@ -9,7 +9,7 @@ EXTRAS := controller,emulator,graph,mnemonic,objectstore,postgres,dev
 # uv takes a minute less than pip, which does the same where there is no uv.
 WANTED := -c tests/constraints.txt -e '.[$(EXTRAS)]'
 
-.PHONY: demo fleet-demo announce test lint types imports pytest conformance schemas dist site lock fmt browser bench prove upgrade clean
+.PHONY: demo fleet-demo announce test lint types imports pytest collected conformance schemas dist site lock fmt browser bench prove upgrade clean
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dbc-iac needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
@@ -43,7 +43,9 @@ types: .venv/ready
 imports: .venv/ready
 	$(BIN)/lint-imports --no-cache
 pytest: .venv/ready
-	$(BIN)/pytest -n $(JOBS) --durations=10 --durations-min=1
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --durations=10 --durations-min=1
+collected: .venv/ready     ## compiles the tests once: in a clean checkout, each process of `make pytest` would
+	$(BIN)/pytest --collect-only -q >/dev/null
 conformance: .venv/ready   ## replay recordings of real nodes, then mutations: RECORDINGS=directory or files
 	@$(BIN)/python -m tests.conformance $(RECORDINGS)
 schemas: .venv/ready       ## regenerate specs/ and docs/

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,16 @@ PARTS = {f"{path.rpartition('.')[0]}." for path in FIELDS if "." in path}
 STATUSES = {CREATE_ERROR, *POWER, *TRANSITIONAL}
 
 
+@cache
+def constants(source: str) -> tuple[tuple[int, str], ...]:
+    """Line and text of each string constant."""
+    every = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return tuple((node.lineno, node.value) for node in every if isinstance(node.value, str))
+
+
 def literals(source: str, names: set[str]) -> Iterator[tuple[int, str]]:
     """Line and text of each string constant that is one of the names."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Constant) and node.value in names:
-            yield node.lineno, node.value
+    return ((line, text) for line, text in constants(source) if text in names)
 
 
 def found_in(package: str, names: set[str]) -> Iterator[tuple[str, str]]:
