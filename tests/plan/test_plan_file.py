@@ -125,7 +125,7 @@ def test_desired_values_that_no_resource_has_are_refused_before_anything_is_sent
 
 def test_a_plan_that_is_nested_too_deep_is_refused(made: tuple[Emulated, Path]) -> None:
     deep: Any = 1
-    for _ in range(900):
+    for _ in range(100_000):
         deep = [deep]
     plan = json.loads(made[1].read_text())
     plan["changes"][0]["desired"]["x"] = deep
