@@ -145,6 +145,12 @@ class Diagnostics(Struct, eq=False):
         self._items = dict.fromkeys(diagnostics)
         self.error_count = len(self.errors)
 
+    def take_from(self, position: int) -> list[Diagnostic]:
+        """Remove the diagnostics from a position on, and return them."""
+        taken = [self._items.popitem()[0] for _ in range(len(self._items) - position)]
+        self.error_count -= sum(d.severity is Severity.ERROR for d in taken)
+        return taken[::-1]
+
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
         return tuple(d for d in self._items if d.severity is Severity.ERROR)

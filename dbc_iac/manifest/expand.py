@@ -61,7 +61,7 @@ class Expander(Struct):
             self._record_invalid(value)
             return
         kind = value["kind"]
-        before = self.found.error_count
+        before, begin = self.found.error_count, len(self.found)
         if self.variables.invalid and self._uses_invalid_variable(value.get("forEach")):
             self.broken.add(Address.of(kind, name))
             return
@@ -75,7 +75,7 @@ class Expander(Struct):
             yield from self._resource(kind, instance, metadata, value, origins, each)
         failed = self.found.error_count > before
         if failed:
-            origins.report_at_templates(self.found, count)
+            origins.report_at_templates(self.found, begin, count)
         if failed or (self.variables.invalid and self._uses_invalid_variable(value)):
             self.broken.add(Address.of(kind, name))
 

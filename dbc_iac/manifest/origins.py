@@ -71,17 +71,20 @@ class Origins(Struct):
             self._of_each[found] = original
         return found
 
-    def report_at_templates(self, found: Diagnostics, count: int) -> None:
-        """Report a problem that all of several instances have at their template: no single value is the cause."""
+    def report_at_templates(self, found: Diagnostics, begin: int, count: int) -> None:
+        """Report a problem that all of several instances have at their template: no single value is the cause.
+
+        `begin`: the position of the document's first problem in `found`.
+        """
         if not self._of_each:
             return
         templates = Counter(replace(original, address=None) for original in self._of_each.values())
         general = {original for original, number in templates.items() if number == count > 1}
-        found.replace_all(
+        found.extend(
             original
             if (original := self._of_each.get(one)) is not None and replace(original, address=None) in general
             else one
-            for one in tuple(found)
+            for one in found.take_from(begin)
         )
 
     def _template(self, path: Path) -> tuple[Path, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+import dbc_iac
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError
 from dbc_iac.kinds import MODELS
 from dbc_iac.manifest.load import load_project
 from tests.projects import PROJECT, project, vm
 
+PACKAGE = str(Path(dbc_iac.__file__).parent)
 MEMORY = "memory: expected a size with a unit, such as 200Gi or 2Ti"
 VARIABLES = PROJECT.replace("team: {default: vision}", "memory: {default: 8Gi}\n    keys: {type: map, default: {}}")
 
@@ -115,3 +119,28 @@ def test_a_literal_secret_of_a_variable_is_not_shown(tmp_path: Path) -> None:
     [found] = problems(tmp_path, vm(login={"password": "{{ var.memory }}"}), variables="memory: hunter2hunter2\n")
     assert found.code == "literal-secret"
     assert "hunter2" not in found.summary + found.detail + found.remedy
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_the_work_for_the_problems_of_many_documents_is_linear(tmp_path: Path, each: bool) -> None:
+    def calls(count: int) -> int:
+        """Calls of functions of the package, and items of its generators, for documents with a problem each."""
+        named = [vm(f"v{n}", memory="{{ each.value }}" if each else "lots").rstrip()[:-1] for n in range(count)]
+        documents = [one + ', "forEach": {"a": "lots", "b": "lots"}}\n' if each else one + "}\n" for one in named]
+        made = 0
+
+        def counted(frame: FrameType, event: str, _: object) -> None:
+            nonlocal made
+            made += event == "call" and frame.f_code.co_filename.startswith(PACKAGE)
+
+        sys.setprofile(counted)
+        try:
+            found = problems(tmp_path, *documents)
+        finally:
+            sys.setprofile(None)
+        assert len(found) == count
+        return made
+
+    calls(1)  # what is computed once
+    few, some, many = calls(20), calls(40), calls(60)
+    assert many - some < 1.1 * (some - few)
