@@ -21,6 +21,11 @@ class Address(str):
         """The address of a resource. `name` includes the key of an instance."""
         return cls(f"{kind}{_KIND}{name}")
 
+    @classmethod
+    def given(cls, kind: str, text: str) -> Address:
+        """The address of a resource of a kind, by its name or its address."""
+        return cls.of(kind, text.removeprefix(kind + _KIND))
+
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         """Pickle as plain text: the process of templates imports nothing of dbc-iac."""
         return str, (str(self),)

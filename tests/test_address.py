@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
+import dbc_iac
 from dbc_iac.address import Address, close_address
+from dbc_iac.kinds.framework.kind import MODELS
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,17 @@ def test_an_address_is_text_for_json_and_as_a_key() -> None:
     assert json.loads(json.dumps({address: address})) == {"Disk/scratch": "Disk/scratch"}
     assert {"Disk/scratch": 1}[address] == 1
     assert type(pickle.loads(pickle.dumps(address))) is str  # noqa: S301 - made here
+
+
+@pytest.mark.parametrize("given", ["trainer", "VirtualMachine/trainer"])
+def test_a_resource_is_given_by_its_name_or_its_address(given: str) -> None:
+    assert Address.given("VirtualMachine", given) == "VirtualMachine/trainer"
+
+
+def test_no_other_module_joins_or_splits_addresses() -> None:
+    joined = re.compile(rf"""["'](?:{"|".join(MODELS)})/(?:\{{|["'])""")
+    product = (p for p in Path(dbc_iac.__file__).parent.rglob("*.py") if "emulator" not in p.parts)
+    assert [p.name for p in product if joined.search(p.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize(

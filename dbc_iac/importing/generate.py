@@ -31,10 +31,10 @@ def name_documents(found: Iterable[UnmanagedObject], taken: frozenset[str]) -> d
     addresses: dict[str, UnmanagedObject] = {}
     for one in found:
         base, number = _name(one), 1
-        address = f"{one.kind}/{base}"
+        address = Address.of(one.kind, base)
         while address in addresses or address in taken:
             number += 1
-            address = f"{one.kind}/{base}-{number}"
+            address = Address.of(one.kind, f"{base}-{number}")
         addresses[address] = one
     return addresses
 

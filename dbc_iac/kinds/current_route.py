@@ -63,5 +63,5 @@ async def authority_refusal(route: Route, reader: CachedReader) -> Unreadable | 
 
     Other targets are not asked: a manager's list is open to all, and a server's power takes its BMC seconds.
     """
-    listing = await reader.vms(route) if route.name.startswith("Node/") else None
+    listing = await reader.vms(route) if Address(route.name).kind == "Node" else None
     return listing if isinstance(listing, Unreadable) and listing.final else None

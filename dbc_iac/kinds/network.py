@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dbc_iac.address import Address
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import networks
 from dbc_iac.api.idempotency import CallClass
@@ -212,7 +213,7 @@ class Network(Kind[NetworkSpec], Importable):
 
 def lan_name(document: str, inventory: Inventory) -> str:
     """The name on the wire of the Network document `document`."""
-    return _name(inventory.resources[f"Network/{document}"], inventory)
+    return _name(inventory.resources[Address.of("Network", document)], inventory)
 
 
 def _name(network: Resource[Any], inventory: Inventory) -> str:

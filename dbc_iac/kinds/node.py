@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
@@ -64,7 +65,7 @@ class Node(Kind[NodeSpec]):
 
 def node_route(name: str, inventory: Inventory, rent_order: str | None) -> Route:
     """The route to the Node `name`, under a VM's own rent order if it has one."""
-    route = kind_of("Node").route(inventory.resources[f"Node/{name}"], inventory)
+    route = kind_of("Node").route(inventory.resources[Address.of("Node", name)], inventory)
     return route.under(rent_order) if rent_order else route
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 
+from dbc_iac.address import Address
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import build_files, provided_files
 from dbc_iac.kinds.framework.spec import Spec
@@ -24,7 +25,7 @@ def field_references(resource: Resource[Spec]) -> Iterator[tuple[str, str]]:
     for field in kind_of(resource.kind).reference_fields:
         reference, name = field.reference, field.read(resource.spec)
         if reference is not None and name is not None and not (reference.unless and name.endswith(reference.unless)):
-            yield field.path, f"{reference.kind}/{name}"
+            yield field.path, Address.of(reference.kind, name)
 
 
 def dependencies(resource: Resource[Spec], inventory: Inventory) -> tuple[str, ...]:

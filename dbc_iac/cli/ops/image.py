@@ -8,6 +8,7 @@ import click
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dbc_iac.address import Address
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.idempotency import CallClass
@@ -110,7 +111,7 @@ class Transfer(Struct, frozen=True):
 
 async def _transfer(console: Console, name: str, image_server: str, where: TargetOptions) -> Transfer:
     """Transfer of a file by its name, or by the name of an Image. Raises DiagnosticError."""
-    document = console.inventory.find("Image", name.removeprefix("Image/"))
+    document = console.inventory.resources.get(Address.given("Image", name))
     spec = document.spec if document is not None else None
     file = name
     if document is not None and isinstance(spec, ImageSpec):

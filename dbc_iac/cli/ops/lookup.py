@@ -66,7 +66,7 @@ def where_options(command: F) -> F:
 def node(console: Console, where: TargetOptions) -> Route:
     """Route to a node: by the name of a Node, by its id, or the only one."""
     documents = {r.name: r for r in console.inventory.of("Node")}
-    named = documents.get(where.node.removeprefix("Node/"))
+    named = documents.get(Address.given("Node", where.node).label)
     if not where.node:
         if len(documents) != 1:
             known = f"one of: {', '.join(sorted(documents))}" if documents else "a node id"
@@ -113,7 +113,7 @@ def target(console: Console, where: TargetOptions) -> Route:
     """Route to a Node, a BareMetalManager, a BareMetalInstance, or an id."""
     if where.node and console.inventory.find("Node", where.node) is None:
         for kind in ("BareMetalManager", "BareMetalInstance"):
-            resource = console.inventory.find(kind, where.node.removeprefix(f"{kind}/"))
+            resource = console.inventory.resources.get(Address.given(kind, where.node))
             if resource is not None:
                 return under(_route(console, resource), where)
     return node(console, where)

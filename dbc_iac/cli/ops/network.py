@@ -7,6 +7,7 @@ import asyncio
 import click
 from msgspec.structs import replace
 
+from dbc_iac.address import Address
 from dbc_iac.api.endpoints import networks
 from dbc_iac.api.endpoints.networks import LIST_CAP
 from dbc_iac.api.outcome import Done
@@ -106,7 +107,7 @@ def show_network(app: App, /, name: str, node: str) -> None:
     """Show one LAN of a node. NETWORK is a name of the manifests, or the name of the LAN."""
 
     async def work(console: Console) -> tuple[Route, LanView, dict[str, Json]]:
-        document = console.inventory.find("Network", name.removeprefix("Network/"))
+        document = console.inventory.resources.get(Address.given("Network", name))
         spec = document.spec if document is not None else None
         via = node or (spec.via if isinstance(spec, NetworkSpec) else "")
         route = lookup.node(console, TargetOptions(via))

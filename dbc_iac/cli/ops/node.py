@@ -9,6 +9,7 @@ from typing import Any
 import click
 from msgspec import convert
 
+from dbc_iac.address import Address
 from dbc_iac.api.endpoints import bare_metal, images, nodes
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.requests import MonitorServers
@@ -82,7 +83,7 @@ async def _row(console: Console, name: str, route: Route, head: ChainHead | None
     row: dict[str, Json] = {"name": name, "id": route.target, "rentOrder": route.rent_order or "none"}
     if not isinstance(outcome, Done):
         summary, remedy = f"cannot read Node/{name}: {outcome.message}", read_remedy(outcome)
-        console.warn("unreadable", summary, remedy=remedy, address=f"Node/{name}")
+        console.warn("unreadable", summary, remedy=remedy, address=Address.of("Node", name))
         return {**row, "unreadable": outcome.message}
     rental = await _rental(console, route, head)
     return {**row, **_capacity(outcome.value), "rental": plain_json(rental)}

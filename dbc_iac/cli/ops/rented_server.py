@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dbc_iac.address import Address
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console
 from dbc_iac.cli.ops.lookup import NODE_ID, ResolvedTarget, TargetOptions
@@ -12,15 +13,15 @@ from dbc_iac.kinds.framework.route import Route
 
 def instance(console: Console, name: str, where: TargetOptions) -> ResolvedTarget:
     """A server with the route of its renter: a BareMetalInstance, a BareMetalServer of this project, or a node id."""
-    document = console.inventory.find("BareMetalInstance", name.removeprefix("BareMetalInstance/"))
+    document = console.inventory.resources.get(Address.given("BareMetalInstance", name))
     spec = document.spec if document is not None else None
     if document is not None and isinstance(spec, BareMetalInstanceSpec):
-        target = spec.node_id or _bound(console, f"BareMetalServer/{spec.server}")
+        target = spec.node_id or _bound(console, Address.of("BareMetalServer", str(spec.server)))
         clients = spec.clients or console.inventory.clients
         route = Route(document.address, target, spec.identity, clients).under(spec.rent_order)
         found = ResolvedTarget(target, lookup.under(route, where), document.address, spec)
     else:
-        server = f"BareMetalServer/{name.removeprefix('BareMetalServer/')}"
+        server = Address.given("BareMetalServer", name)
         target = name
         if server in console.state.bindings or server in console.inventory.resources:
             target = _bound(console, server)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import click
 
+from dbc_iac.address import Address
 from dbc_iac.api.endpoints import bare_metal, instances
 from dbc_iac.api.endpoints.bare_metal import LIST_CAP
 from dbc_iac.api.endpoints.instances import BootDevice
@@ -66,7 +67,7 @@ _NONE = {False: "There is no server.", True: "There is no server of the managers
 def _managers(console: Console, name: str) -> dict[str, Route]:
     """The way to the manager of that name, or to all."""
     documents = {r.name: r for r in console.inventory.of("BareMetalManager")}
-    wanted = name.removeprefix("BareMetalManager/")
+    wanted = Address.given("BareMetalManager", name).label
     if wanted and wanted not in documents:
         raise lookup.unknown("BareMetalManager", name, documents, "Give the name of a BareMetalManager.")
     kind = kind_of("BareMetalManager")
@@ -123,7 +124,7 @@ def show_server(app: App, /, server: str, manager: str, **where: str) -> None:
     """Show one server: as its owner (a BareMetalServer, or a UUID with --manager), else as its renter."""
 
     async def work(console: Console) -> dict[str, Json]:
-        name = server.removeprefix("BareMetalServer/")
+        name = Address.given("BareMetalServer", server).label
         document = console.inventory.find("BareMetalServer", name)
         if manager or (document is not None and console.inventory.find("BareMetalInstance", name) is None):
             return await _as_owner(console, name, manager)

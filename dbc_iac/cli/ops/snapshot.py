@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from dbc_iac.address import Address
 from dbc_iac.api.endpoints import snapshots
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
@@ -95,7 +96,7 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
 
 def _named(console: Console, name: str) -> str:
     """Name on the node: of the managed Snapshot, or the given one."""
-    binding = console.state.bindings.get(f"Snapshot/{name.removeprefix('Snapshot/')}")
+    binding = console.state.bindings.get(Address.given("Snapshot", name))
     return binding.id if binding is not None else name
 
 

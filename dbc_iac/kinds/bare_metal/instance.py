@@ -173,7 +173,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec]):
 
     def route(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory) -> Route:
         spec = resource.spec
-        target = spec.node_id or str(inventory.known.get(f"BareMetalServer/{spec.server}", {}).get("id", ""))
+        target = spec.node_id or str(inventory.known_of("BareMetalServer", spec.server).get("id", ""))
         return Route(resource.address, target, spec.identity, spec.clients or inventory.clients).under(spec.rent_order)
 
     def identity(self, resource: Resource[BareMetalInstanceSpec], inventory: Inventory, generation: int) -> str:

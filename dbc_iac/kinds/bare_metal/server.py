@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from msgspec.structs import replace
 from pydantic import Field
 
+from dbc_iac.address import Address
 from dbc_iac.api import patterns, requests
 from dbc_iac.api.endpoints import bare_metal
 from dbc_iac.api.idempotency import CallClass
@@ -197,7 +198,7 @@ class BareMetalServer(Kind[BareMetalServerSpec], IdFromNode, Importable):
     irreplaceable = True
 
     def route(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> Route:
-        manager = inventory.resources[f"BareMetalManager/{resource.spec.manager}"]
+        manager = inventory.resources[Address.of("BareMetalManager", resource.spec.manager)]
         return BareMetalManager().route(manager, inventory)  # type: ignore[arg-type]
 
     def _desired(self, resource: Resource[BareMetalServerSpec], inventory: Inventory) -> dict[str, Json]:

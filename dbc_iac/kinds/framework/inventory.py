@@ -132,6 +132,10 @@ class Inventory(Struct, frozen=True, eq=False, dict=True):
     def find(self, kind: str, name: str) -> Resource[Spec] | None:
         return self.resources.get(Address.of(kind, name))
 
+    def known_of(self, kind: str, name: str | None) -> Mapping[str, Json]:
+        """Known values of a resource; empty without a name, or if the state has none."""
+        return self.known.get(Address.of(kind, name), {}) if name else {}
+
     def of(self, kind: str) -> Sequence[Resource[Spec]]:
         """The resources of a kind."""
         return self._by_kind.get(kind, ())

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from dbc_iac.address import Address
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.inventory import Inventory
 
@@ -40,7 +41,7 @@ def image_file(name: str, inventory: Inventory) -> str:
         return name
     image = inventory.find("Image", name)
     named = getattr(image.spec, "file", None) if image is not None else None
-    return str(named or inventory.known.get(f"Image/{name}", {}).get("id") or f"Image/{name}")
+    return str(named or inventory.known_of("Image", name).get("id") or Address.of("Image", name))
 
 
 def root_image(name: str, inventory: Inventory, seen: frozenset[str] = frozenset()) -> str:
@@ -58,7 +59,7 @@ def root_of_snapshot(name: str, inventory: Inventory, seen: frozenset[str] = fro
 
     By the state, since the VM may have been replaced from another image; else by the manifests, also cyclic ones.
     """
-    if kept := inventory.known.get(f"Snapshot/{name}", {}).get(BASE):
+    if kept := inventory.known_of("Snapshot", name).get(BASE):
         return str(kept)
     snapshot = inventory.find("Snapshot", name)
     vm = inventory.find("VirtualMachine", str(getattr(snapshot.spec, "vm", ""))) if snapshot is not None else None

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from msgspec import field
 from pydantic import Field
 
+from dbc_iac.address import Address
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.idempotency import CallClass
@@ -161,10 +162,10 @@ class Image(CopyKind[ImageSpec]):
 
     def identity(self, resource: Resource[ImageSpec], inventory: Inventory, generation: int) -> str:
         spec = resource.spec
-        return spec.file or str(inventory.known.get(f"Snapshot/{spec.snapshot}", {}).get("file", ""))
+        return spec.file or str(inventory.known_of("Snapshot", spec.snapshot).get("file", ""))
 
     def _desired(self, resource: Resource[ImageSpec], inventory: Inventory) -> dict[str, Json]:
-        file = self.identity(resource, inventory, 0) or f"Snapshot/{resource.spec.snapshot}"
+        file = self.identity(resource, inventory, 0) or Address.of("Snapshot", str(resource.spec.snapshot))
         target = self.route(resource, inventory).target
         values = super()._desired(resource, inventory) | {"file": file, "node": target}
         snapshot = resource.spec.snapshot
@@ -192,13 +193,13 @@ class Image(CopyKind[ImageSpec]):
                 remedy="Set file to a file in the image server, or snapshot to the name of a Snapshot.",
             )
         yield from check_file(resource, "file", spec.file)
-        taken = inventory.resources.get(f"Snapshot/{spec.snapshot}")
+        taken = inventory.find("Snapshot", spec.snapshot) if spec.snapshot is not None else None
         sent_to = getattr(taken.spec, "image_server", None) if taken is not None else None
-        if sent_to is not None and sent_to != spec.image_server:
+        if taken is not None and sent_to not in {None, spec.image_server}:
             yield resource.problem(
                 "other-image-server",
                 "imageServer",
-                f"Snapshot/{spec.snapshot} is uploaded to {sent_to}, not to {spec.image_server}",
+                f"{taken.address} is uploaded to {sent_to}, not to {spec.image_server}",
                 remedy=f"Set imageServer to {sent_to}; an ImageExport can send the file on from this node.",
             )
         for other in inventory.before(resource, _node_and_file)[:1] if spec.file is not None else ():
@@ -210,7 +211,7 @@ class Image(CopyKind[ImageSpec]):
             )
 
     def fetched_from(self, desired: Mapping[str, Json]) -> str:
-        return "" if str(desired["file"]).startswith("Snapshot/") else str(desired["imageServer"])
+        return "" if Address(str(desired["file"])).kind == "Snapshot" else str(desired["imageServer"])
 
     def preflight(
         self, resource: Resource[ImageSpec], desired: Mapping[str, Json], changed: frozenset[str], machine: Machine

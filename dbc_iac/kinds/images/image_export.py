@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dbc_iac.address import Address
 from dbc_iac.api import requests
 from dbc_iac.api.endpoints import images
 from dbc_iac.api.outcome import Outcome
@@ -125,7 +126,7 @@ class ImageExport(CopyKind[ImageExportSpec]):
 
     def identity(self, resource: Resource[ImageExportSpec], inventory: Inventory, generation: int) -> str:
         file = image_file(resource.spec.file, inventory)
-        return "" if file.startswith("Image/") else file
+        return "" if Address(file).kind == "Image" else file
 
     def _desired(self, resource: Resource[ImageExportSpec], inventory: Inventory) -> dict[str, Json]:
         file = image_file(resource.spec.file, inventory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterator
 
+from dbc_iac.address import Address
 from dbc_iac.api import patterns
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds.framework.inventory import Inventory, Resource
@@ -154,9 +155,10 @@ def _ports(vm: VmResource, inventory: Inventory) -> Iterator[Diagnostic]:
             remedy=f"Add `{needed}: auto` (needs portRange on the Node) or a port number.",
         )
     taken: dict[tuple[str, int], str] = {}
+    node = Address.of("Node", spec.node)
     for path, value in ports.numbers.items():
-        if value == "auto" and not auto_ports(f"Node/{spec.node}", inventory, path):
-            yield no_free_port(vm, f"Node/{spec.node}", path)
+        if value == "auto" and not auto_ports(node, inventory, path):
+            yield no_free_port(vm, node, path)
         elif isinstance(value, int) and ("tcp", value) in taken:
             yield vm.problem(
                 "port-conflict",

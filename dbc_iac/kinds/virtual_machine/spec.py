@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec.structs import replace
 from pydantic import ConfigDict, Field, model_validator
 
+from dbc_iac.address import Address
 from dbc_iac.api import patterns
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.inventory import Inventory
@@ -174,6 +175,6 @@ class VirtualMachineSpec(Spec):
 
 def vm_of(name: str, inventory: Inventory) -> VirtualMachineSpec:
     """The spec of the VM that a disk or snapshot names."""
-    spec = inventory.resources[f"VirtualMachine/{name}"].spec
+    spec = inventory.resources[Address.of("VirtualMachine", name)].spec
     assert isinstance(spec, VirtualMachineSpec)  # noqa: S101 - the reference was checked
     return spec

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, convert
 from msgspec.structs import replace
 
+from dbc_iac.address import Address
 from dbc_iac.kinds import Resource, kind_of
 from dbc_iac.kinds.current_route import current_route, route_for, route_to
 from dbc_iac.kinds.framework.capabilities import Host
@@ -152,4 +153,4 @@ def parent_address(resource: Resource[Spec]) -> str:
     field_ = next((f for f in kind_of(resource.kind).reference_fields if f.path == path), None) if path else None
     if field_ is None or field_.reference is None:
         return ""
-    return f"{field_.reference.kind}/{field_.read(resource.spec)}"
+    return Address.of(field_.reference.kind, field_.read(resource.spec))

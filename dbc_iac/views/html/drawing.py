@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from dbc_iac.address import Address
 from dbc_iac.views.graph import COLOURS, Graph, Vertex, second
 from dbc_iac.views.html.layout import BOX, Layout, lay_out
 from dbc_iac.views.html.pages import environment
@@ -63,7 +64,7 @@ def _drawn(graph: Graph, links: Mapping[str, str], *, style: bool) -> str:
 def _box(vertex: Vertex, layout: Layout, links: Mapping[str, str]) -> _Box:
     x, y = layout.places[vertex.key]
     whole = f"{vertex.key}: {second(vertex)}" if vertex.count > 1 else f"{vertex.key} {vertex.action}".strip()
-    search = vertex.machine.removeprefix("Node/").lower() if vertex.count > 1 else ""
+    search = Address(vertex.machine).label.lower() if vertex.count > 1 else ""
     link = "changes" if vertex.count > 1 else links.get(vertex.key, "")
     return _Box(x, y, _cut(vertex.title), _cut(second(vertex)), whole, vertex.action, link, search)
 

@@ -244,7 +244,7 @@ def group_lines(members: tuple[Change, ...]) -> Iterator[Line]:
     why = reason_text(first) if len({m.reasons for m in members}) == 1 else ""
     yield _head(first.action, f"{len(members):,} x {first.kind}", why)
     yield Line(f"      {some([m.address for m in members], MEMBERS)}")
-    names = [m.address.partition("/")[2] for m in members]
+    names = [Address(m.address).label for m in members]
     columns = list(zip(*(m.fields for m in members), strict=True))
     for alike in columns:
         if not alike[0].drift or only_drift(first):
