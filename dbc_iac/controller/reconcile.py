@@ -167,7 +167,7 @@ def _plan(project: Project) -> PlanToApply:
     to_apply = plan_now(project, PlanOptions())
     if {d.code for d in to_apply.plan.errors} != {_THRESHOLD}:
         return to_apply
-    return plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS))
+    return plan_now(project, PlanOptions(max_removals=_ALL_REMOVALS), to_apply.state)
 
 
 def _approved(project: Project, policy: Policy) -> PlanToApply | None:
