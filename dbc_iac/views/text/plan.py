@@ -115,7 +115,8 @@ def whole_length(found: Sequence[Disruption]) -> str:
 def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = False) -> Iterator[Line]:
     """Lines of a plan. `reported`: its diagnostics have been printed elsewhere and are left out."""
     plan, disrupted = named(plan), disruptions(plan)
-    yield Line(summary(plan), Tone.HEAD)
+    head = Line(summary(plan), Tone.HEAD)
+    yield head
     yield Line(scope(plan, disrupted), Tone.ASIDE)
     for told in () if reported else problems(plan.diagnostics, detail):
         yield from _sections([(told.title, _PROBLEMS[told.severity], [f"  ! {line}" for line in told.lines])], detail)
@@ -151,7 +152,7 @@ def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = 
         yield from schedule_lines(disrupted, detail)
     if not plan.empty:
         yield Line()
-        yield Line(summary(plan), Tone.HEAD)
+        yield head
 
 
 def _sections(sections: Iterable[tuple[str, Tone, Sequence[str]]], detail: Detail) -> Iterator[Line]:
