@@ -19,6 +19,7 @@ LIST: dict[str, Any] = yaml.load((ROOT / "tests/wording.yaml").read_text("utf-8"
 SILENT = {tokenize.OP, tokenize.NUMBER, tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT}
 """Types of tokens without words."""
 WORDS = [(re.compile(word["pattern"], re.IGNORECASE), word["use"]) for word in LIST["words"]]
+FIRST_WORD = re.compile(rf"\b(?:{'|'.join(LIST['docstrings']['first_words'])})\b")
 ANY_WORD = re.compile("|".join(word["pattern"] for word in LIST["words"]), re.IGNORECASE)
 
 
@@ -44,14 +45,15 @@ def texts(source: str, suffix: str) -> Iterator[tuple[int, str]]:
 def old_words(source: str, suffix: str) -> Iterator[tuple[int, str, str]]:
     """Line number, text and the term to use, of each word of the list, also within names."""
     for number, text in texts(source, suffix) if ANY_WORD.search(source.replace("_", " ")) else ():
-        for pattern, use in WORDS:
-            if pattern.search(text.replace("_", " ")):
+        words = text.replace("_", " ")
+        for pattern, use in WORDS if ANY_WORD.search(words) else ():
+            if pattern.search(words):
                 yield number, text.strip(), use
 
 
 def relative_clauses(source: str) -> Iterator[tuple[int, str, str]]:
     """Line number, line and the form to use, of each docstring that starts with a relative pronoun."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(source)) if FIRST_WORD.search(source) else ():
         for statement in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else []:
             match statement:
                 case ast.Expr(value=ast.Constant(value=str(text))):
