@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _ROOT = logging.getLogger("dbc_iac")
 _SILENT = logging.CRITICAL + 1
-_ROOT.addHandler(logging.NullHandler())  # without a handler, Python prints warnings
 
 
 class LogHandler(logging.Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -22,6 +23,8 @@ from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import find_tracked_objects, parent_address
 from dbc_iac.state.document import Binding
+
+_LOG = logging.getLogger("dbc_iac.importing")
 
 
 class OtherStacks(Struct, frozen=True):
@@ -71,6 +74,7 @@ async def adopt(
     if seen.owner and wallets and seen.owner not in wallets:
         raise _problem(address, f"{identity} belongs to wallet {seen.owner}", "Set `external: true` in its manifest.")
     _check_made_with(context, resource, seen)
+    _LOG.info("%s can be managed as %s", identity, address)
     return bound(context, resource, identity, seen, parent, reader)
 
 

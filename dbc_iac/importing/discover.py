@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Mapping
 from typing import Literal
 
@@ -25,6 +26,7 @@ from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
 
+_LOG = logging.getLogger("dbc_iac.importing")
 Whose = Literal["ours", "another project's", "another stack's", "nobody's"]
 MAY_BE_TAKEN: frozenset[Whose] = frozenset({"ours", "nobody's"})
 
@@ -75,6 +77,7 @@ async def find_unbound(context: PlanContext, reader: CachedReader, held: Mapping
     }
     owned = [replace(one, whose=users.get((one.kind, one.id), one.whose)) for one in found.values()]
     whole = [replace(o, fields=await importable(o.kind).completed(o.fields, o.route, reader)) for o in owned]
+    _LOG.info("found %d objects, %d unmanaged, %d places not read", len(there), len(whole), len(unread))
     return Findings(tuple(sorted(whole, key=lambda f: (f.kind, f.place, f.id))), unread)
 
 

@@ -7,6 +7,7 @@ object yet, so that a plan creates it.
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 
 from msgspec import Struct, field
@@ -27,6 +28,8 @@ from dbc_iac.plan.observe.state_recovery import recover_state
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
 from dbc_iac.plan.planner import with_resolved
 from dbc_iac.state.document import Binding, State
+
+_LOG = logging.getLogger("dbc_iac.importing")
 
 
 class Rebuilt(Struct):
@@ -120,6 +123,7 @@ async def _bind_proved(
 def _bind(rebuilt: Rebuilt, binding: Binding, proof: str) -> None:
     rebuilt.state = rebuilt.state.with_binding(binding)
     rebuilt.proofs[binding.address] = f"{binding.id}: {proof}"
+    _LOG.info("%s is %s: %s", binding.address, binding.id, proof)
 
 
 def _needed(resource: Resource[Spec], context: PlanContext) -> str:

@@ -6,6 +6,7 @@ Later sources of this list override earlier ones. Undeclared variables are refus
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from dbc_iac.manifest.numbers import IntegerText, NumberText, TextOfNumber
 from dbc_iac.manifest.source_map import SourceMap
 from dbc_iac.manifest.yaml import MAX_BYTES, read_yaml, scalar
 
+_LOG = logging.getLogger("dbc_iac.manifest")
 PREFIX = "DBC_VAR_"
 Type = Literal["string", "integer", "number", "boolean", "list", "map"]
 
@@ -114,6 +116,7 @@ def _from_file(file: VariableFile, texts: dict[str, str]) -> list[Setting]:
                 remedy="Write one `name: value` per line.",
                 source=place,
             )
+    _LOG.debug("read %s: %d variables", path, len(result))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from dbc_iac.manifest.templates import Templates, expression_problems
 from dbc_iac.plan.model import Plan
 from dbc_iac.policy.exposure import open_to_world
 
+_LOG = logging.getLogger("dbc_iac.policy")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -64,6 +66,8 @@ def evaluate(
     for change in context["plan"]["changes"]:
         if change["action"] not in {"no-op", "unknown"}:
             found += evaluation.objections({"change": change}, change["address"])
+    for number, spec in enumerate(asked) if _LOG.isEnabledFor(logging.DEBUG) else ():
+        _LOG.debug("policy %s: %d objections", spec.name, sum(n == number for n, _ in found))
     return tuple(d for _, d in sorted(found, key=lambda one: one[0]))
 
 

@@ -7,6 +7,7 @@ line is ignored; any other unreadable line is an error. Writers hold the state l
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from dbc_iac.state.records import RECORD
 from dbc_iac.state.sealed import refuse_sealed
 
 Record = dict[str, Any]
+_LOG = logging.getLogger("dbc_iac.state")
 
 
 class Journal(Struct, eq=False):
@@ -57,6 +59,8 @@ class Journal(Struct, eq=False):
         except DiagnosticError:  # the lease was lost
             self._broken = True
             raise
+        for record in records if _LOG.isEnabledFor(logging.DEBUG) else ():
+            _LOG.debug("appended to %s: %s %s", self.backend.journal_place, record["type"], _named(record))
 
     def read(self) -> list[Record]:
         """All records in the current format. Raises DiagnosticError for unreadable records and newer formats."""
@@ -71,6 +75,12 @@ class Journal(Struct, eq=False):
         except (ValueError, TypeError, AttributeError):  # pydantic's is a ValueError
             raise _broken(place, len(records) + 1) from None
         return records
+
+
+def _named(record: Record) -> str:
+    """The part of a record that names its operation, without values of fields."""
+    part = record.get("operation") or record.get("binding") or record
+    return " ".join(str(part[key]) for key in ("number", "address", "goal", "outcome") if key in part)
 
 
 def current_records(values: Iterable[Any], place: str) -> Iterator[Record]:

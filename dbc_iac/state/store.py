@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -23,6 +24,7 @@ from dbc_iac.state.migration import migrated_state
 from dbc_iac.state.sealed import refuse_sealed
 
 T = TypeVar("T")
+_LOG = logging.getLogger("dbc_iac.state")
 
 
 def owner(environ: Mapping[str, str], command: str, now: datetime) -> dict[str, Json]:
@@ -65,6 +67,8 @@ class Store:
                 _not_there(
                     "state-not-lockable", reason, error, "Check the permissions and the connection to the backend."
                 )
+            _LOG.debug("locked %s for %s", self.backend.place, holder.get("command"))
+            held.callback(_LOG.debug, "unlocking %s", self.backend.place)
             if (lease := self.backend.lease) is not None:
                 held.enter_context(_keep_lease(self.backend, lease))
             yield
@@ -79,6 +83,7 @@ class Store:
         last = max((int(r["serial"]) for r in begins), default=-1)
         if written is None:
             self._refuse_if_lost(last, kept)
+            _LOG.debug("%s does not exist yet", self.backend.place)
             return None
         if last > written.serial:
             _fail(
@@ -94,6 +99,8 @@ class Store:
                 "or remove the newer versions to use the older state.",
             )
         self.unfolded = StateBackup(written, records_after(records, written.serial))
+        numbers = (written.serial, len(written.bindings), len(self.unfolded.records))
+        _LOG.debug("read %s: serial %d, %d resources, %d journal records", self.backend.place, *numbers)
         return self.unfolded.folded
 
     def journalled(self) -> StateBackup:
@@ -208,6 +215,7 @@ class Store:
         try:
             self._version = self.backend.write(content, state.serial, self._version)
             self.unfolded = StateBackup(state)
+            _LOG.info("wrote %s: serial %d, %d resources", self.backend.place, state.serial, len(state.bindings))
         except MovedError:
             self._moved()
         except OSError as error:
@@ -242,8 +250,10 @@ def _keep_lease(backend: Backend, lease: float) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(every):
-            with suppress(OSError, DiagnosticError):
+            try:
                 backend.renew()
+            except (OSError, DiagnosticError) as error:
+                _LOG.info("the lock of %s was not renewed: %s", backend.place, error)
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()

@@ -55,6 +55,14 @@ def test_every_example_objects_to_what_it_says(spec: dict[str, Any], case: dict[
     assert {d.severity for d in found} <= {Severity.ERROR if "deny" in spec else Severity.WARNING}
 
 
+def test_the_objections_of_each_policy_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    changes = [made({"address": f"Disk/{name}"}) for name in "ab"]
+    policies = [policy(deny="true", name="strict"), policy(warn="change.action == 'delete'", name="mild")]
+    with caplog.at_level("DEBUG", "dbc_iac.policy"):
+        evaluate(policies, plan(*changes), {}, NOON)
+    assert caplog.messages == ["policy strict: 2 objections", "policy mild: 0 objections"]
+
+
 @pytest.mark.parametrize(
     "text", ["change.nothing.more", "change.desired.gpus > 'x'", "1 / 0", "change.__class__.mro()"]
 )

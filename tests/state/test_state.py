@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
 from dbc_iac.state import Binding, PendingOperation, State, Store, fold, owner
+from dbc_iac.state.backends.backend import LeaseLostError
 from dbc_iac.state.backends.local import LocalBackend
 from tests.state.places import local_store, stored_state
 from tests.state.records import applied, bind
@@ -222,3 +224,19 @@ def test_a_second_run_is_refused_with_the_holder_of_the_lock(tmp_path: Path) -> 
     assert "https://git.example/a/b/actions/runs/7" in caught.value.diagnostics[0].detail
     with LocalBackend(tmp_path, "main").lock(holder):
         pass
+
+
+def test_a_lock_that_is_not_renewed_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tried = threading.Event()
+
+    class Lapsing(LocalBackend):
+        lease = 0.003  # type: ignore[assignment]
+
+        def renew(self) -> None:
+            tried.set()
+            raise LeaseLostError(self.place)
+
+    with caplog.at_level("INFO", "dbc_iac.state"), Store(Lapsing(tmp_path, "main"), "main").locked({}):
+        assert tried.wait(60)
+    place = tmp_path / "main.json"
+    assert f"the lock of {place} was not renewed: the lock of {place} was taken over by another run" in caplog.messages

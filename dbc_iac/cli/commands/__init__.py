@@ -96,7 +96,11 @@ _GLOBAL_OPTIONS = (
     ),
     _option(["--no-color"], is_flag=True, help="Print without colours, as with NO_COLOR."),
     _option(["--input"], type=bool, metavar="BOOLEAN", help="false: never ask; use --yes to approve."),
-    _option(["-v", "--verbose"], count=True, help="Log decisions to standard error; -vv: requests to nodes, too."),
+    _option(
+        ["-v", "--verbose"], count=True,
+        help="Log decisions to standard error; -vv: also requests, files read and the state. Default: DBC_IAC_LOG,"
+        " such as debug.",
+    ),
 )  # fmt: skip
 
 

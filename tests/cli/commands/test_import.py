@@ -87,6 +87,23 @@ def test_a_server_that_may_be_destroyed_stays_so(tmp_path: Path) -> None:
     emulated.close()
 
 
+def test_the_objects_found_and_their_addresses_are_logged(
+    world: Callable[..., Emulated], caplog: pytest.LogCaptureFixture
+) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    [task_id] = emulated.vms
+    with caplog.at_level("INFO", "dbc_iac.importing"):
+        generated(emulated)
+        lose_state(emulated)
+        emulated.run("state", "rebuild", "--yes")
+    assert "found 1 objects, 1 unmanaged, 0 places not read" in caplog.messages
+    assert f"{task_id} can be managed as VirtualMachine/trainer" in caplog.messages
+    assert any(
+        message.startswith(f"VirtualMachine/trainer is {task_id}: id of generation 1") for message in caplog.messages
+    )
+
+
 @pytest.mark.parametrize("file", ["mydata.qcow2", "data_7_20240101000000.qcow2", None])
 def test_a_generated_manifest_names_the_users_own_file(world: Callable[..., Emulated], file: str | None) -> None:
     wanted = {"size": "20Gi"} if file is None else {"size": "20Gi", "file": file}
