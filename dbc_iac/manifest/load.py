@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from dbc_iac.manifest.validate import hide_literals, parse
 from dbc_iac.manifest.variables import VariableFile, resolve, settings
 from dbc_iac.manifest.yaml import MAX_BYTES, YamlDocument, scan_yaml
 
+_LOG = logging.getLogger("dbc_iac.manifest")
 __all__ = ["LoadedProject", "ParsedResource", "load_project"]
 
 
@@ -124,12 +126,16 @@ class _Loader(Struct):
         self.sources[name] = data.decode("utf-8", "replace")
         documents, whole = scan_yaml(data, name, self.found)
         self.whole = self.whole and whole
+        _LOG.debug("read %s: %d documents", name, len(documents))
         return documents
 
     def project(self) -> tuple[str, ProjectSpec, list[YamlDocument]]:
         """Name and spec of the project, and the other documents of the same file."""
         path = self.directory / FILE
         if not os.path.exists(path):  # noqa: PTH110 - no exception, also for an invalid name
+            if os.path.isfile(self.directory):  # noqa: PTH113 - the same
+                summary = f"expected a project directory, got the file {self.directory.name}"
+                self._stop("no-project", summary, f"Name the directory that contains {FILE}.")
             self._stop(
                 "no-project",
                 f"no {FILE} in {'this directory' if self.directory == Path() else self.directory}",

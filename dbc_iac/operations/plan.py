@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import DiagnosticError, failure
 from dbc_iac.operations.checks import check_plan, check_to_destroy, other_environment, shared_wallets
 from dbc_iac.plan import Plan, PlanOptions, make_plan
 from dbc_iac.plan.schedule.step_builder import StepBuilder
@@ -31,6 +31,13 @@ class PlanToApply(Struct, frozen=True):
     steps: Mapping[str, StepBuilder]
     state: State
     reviewed: str = ""
+
+
+def require_fresh(plan: Plan) -> None:
+    """Raise DiagnosticError for a plan that was made from the state alone, which is never applied."""
+    if plan.options.get("offline"):
+        summary = "cannot apply a plan that was made from the state alone"
+        raise failure("plan-not-fresh", summary, remedy="Plan with PlanOptions(offline=False).")
 
 
 def plan_now(project: Project, options: PlanOptions, state: State | None = None) -> PlanToApply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from dbc_iac.operations.identities import Identities
 from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.operations.secrets import secrets_of, with_all_missing
-from dbc_iac.plan.context import PlanContext
+from dbc_iac.plan.context import PlanContext, listed
 from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
 from dbc_iac.state import State, Store, owner
@@ -70,7 +70,7 @@ class Project(Struct, dict=True):
         environment: str = "",
         stack: str | None = None,
         variables: Mapping[str, str] | None = None,
-        variable_files: tuple[Path, ...] = (),
+        variable_files: Iterable[Path | str] = (),
         runtime: Runtime | None = None,
         sources: dict[str, str] | None = None,
         only_project_file: bool = False,
@@ -83,13 +83,15 @@ class Project(Struct, dict=True):
         """
         if stack is not None:
             check_stack_name(stack)
+        _check_variables(variables or {})
+        files = listed("variable_files", variable_files, "files", str | Path)
         directory, runtime = Path(directory), runtime or Runtime()
         sources = {} if sources is None else sources
         loaded = load_project(
             directory,
             environment=environment,
             variables=variables or {},
-            variable_files=variable_files,
+            variable_files=[*map(Path, files)],
             environ=runtime.environ,
             models=MODELS,
             sources=sources,
@@ -107,7 +109,8 @@ class Project(Struct, dict=True):
         for ref in {*places, *(ref for r in project.inventory.resources.values() for _, ref in secrets_of(r))}:
             if ref.command is None:
                 resolver.available(ref)
-        _LOG.info("loaded %s: %d resources, stack %s", directory, len(project.inventory.resources), stack)
+        count = len(project.inventory.resources)
+        _LOG.info("loaded %s: %d resources, environment %s, stack %s", directory, count, environment or "-", stack)
         return project
 
     @cached_property
@@ -140,6 +143,7 @@ class Project(Struct, dict=True):
 
     def plan(self, options: PlanOptions | None = None) -> Plan:
         """Compare the manifests with the API. Holds the state lock meanwhile. Raises DiagnosticError."""
+        _refuse_running_loop("plan")
         from dbc_iac.operations.plan import plan_now
         from dbc_iac.plan import PlanOptions
 
@@ -159,12 +163,33 @@ class Project(Struct, dict=True):
         `on_event` is called in the event loop of the apply, with secrets removed: it must return at once.
         `lock_timeout`: seconds to wait for the state lock.
         """
+        _refuse_running_loop("apply")
         from dbc_iac.operations.reviewed_plans import apply_reviewed
 
         return apply_reviewed(self, plan, on_event, options, lock_timeout)
 
+    def save_plan(self, plan: Plan, file: Path | str, *, signing_key: Path | str | None = None) -> None:
+        """Write a plan to a file, readable by its owner only; encrypted if the project is. Raises DiagnosticError.
+
+        `signing_key`: file of the private key that signs it; default: the key in DBC_IAC_SIGNING_KEY, if set.
+        """
+        from dbc_iac.operations import plan_files
+        from dbc_iac.operations.plan import require_fresh
+
+        require_fresh(plan)
+        key = plan_files.signing_key(None if signing_key is None else Path(signing_key), self.runtime.environ)
+        plan_files.write_plan_file(plan, Path(file), key, self.keyring)
+
+    def load_plan(self, file: Path | str) -> Plan:
+        """The plan of a file, for `apply`. Raises DiagnosticError if it was altered, or is not signed as the project
+        requires."""
+        from dbc_iac.operations.plan_files import plan_to_apply
+
+        return plan_to_apply(Path(file), self.loaded.project.trusted_plan_keys, lambda: self.keyring)
+
     def drift(self) -> DriftReport:
         """Differences between the last apply and the API. Changes nothing. Raises DiagnosticError."""
+        _refuse_running_loop("drift")
         from dbc_iac.operations.drift import find_drift
 
         return find_drift(self)
@@ -206,7 +231,6 @@ class Project(Struct, dict=True):
                 pause = min(_LOCK_RETRY_SECONDS, left)
                 self.runtime.run(asyncio.sleep(pause))
                 left -= pause
-            _LOG.debug("locked %s for %s", self.store.backend.place, command)
             with self._all_missing_secrets():
                 yield
 
@@ -300,3 +324,26 @@ class Project(Struct, dict=True):
         resource = self.inventory.resources.get(address)
         ref = None if resource is None else dict(secrets_of(resource)).get(path)
         return None if ref is None else self.resolver.available(ref)
+
+
+def _check_variables(variables: Mapping[str, str]) -> None:
+    """Raise DiagnosticError for values that are no text: they have the form of `--var`."""
+    pairs = variables.items() if isinstance(variables, Mapping) else [(None, None)]
+    if not all(isinstance(text, str) for pair in pairs for text in pair):
+        remedy = 'Write values as on the command line, such as `variables={"count": "3"}`.'
+        raise failure("option-type", "variables: expected a mapping from name to text", remedy=remedy)
+
+
+def _refuse_running_loop(call: str) -> None:
+    """Raise DiagnosticError in a running event loop, which cannot wait for a call that runs one of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise failure(
+        "running-event-loop",
+        f"Project.{call} cannot run in an event loop",
+        "It blocks until its requests have been answered.",
+        f"Run it in a thread: `await asyncio.to_thread(project.{call}, ...)`.",
+        exit_code=ExitCode.ERROR,
+    )

@@ -16,8 +16,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.apply import Observer, apply_plan, close_pending
 from dbc_iac.operations.checks import check_plan
-from dbc_iac.operations.plan import PlanToApply, plan_now
-from dbc_iac.operations.plan_files import plan_to_apply
+from dbc_iac.operations.plan import PlanToApply, plan_now, require_fresh
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
 from dbc_iac.plan.review.staleness import check_staleness
@@ -54,9 +53,7 @@ def apply_reviewed(
     lock_timeout: float,
 ) -> Report:
     """Apply a plan that was made earlier, if nothing has changed since. Raises DiagnosticError."""
-    if plan.options.get("offline"):
-        summary = "cannot apply a plan that was made from the state alone"
-        raise failure("plan-not-fresh", summary, remedy="Plan with PlanOptions(offline=False).")
+    require_fresh(plan)
     observer = Observer() if on_event is None else _Callback(on_event)
     with project.locked("apply", lock_timeout):
         to_apply = continue_plan(project, plan)
@@ -78,11 +75,7 @@ def plan_from_file(project: Project, file: Path) -> PlanToApply:
 
     The state is locked. Raises DiagnosticError that names what has changed.
     """
-    return continue_plan(project, _read(project, file))
-
-
-def _read(project: Project, file: Path) -> Plan:
-    return plan_to_apply(file, project.loaded.project.trusted_plan_keys, lambda: project.keyring)
+    return continue_plan(project, project.load_plan(file))
 
 
 def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
@@ -112,7 +105,7 @@ def plan_as_expected(project: Project, file: Path) -> PlanToApply:
 
     The state is locked. Raises DiagnosticError that names the first difference.
     """
-    reviewed = _read(project, file)
+    reviewed = project.load_plan(file)
     state = project.state
     if reviewed.digest in {project.store.last_plan, state.unfinished_plan}:
         return _remainder(project, reviewed, state)
@@ -125,7 +118,7 @@ def _remainder(project: Project, reviewed: Plan, state: State) -> PlanToApply:
     options = convert(reviewed.options, PlanOptions)
     bindings = state.bindings
     made = {c.address for c in reviewed.pending if c.address in bindings and bindings[c.address].id == c.identity.id}
-    now = plan_now(project, replace(options, replace=options.replace - made), state)
+    now = plan_now(project, replace(options, replace={*options.replace} - made), state)
     problem = check_is_remainder(reviewed, now.plan)
     return _accepted(reviewed, replace(now, plan=replace(now.plan, hooks=reviewed.hooks)), problem)
 

@@ -74,7 +74,7 @@ def test_only_the_methods_of_the_public_project_import_operations_when_called() 
         - set(imported(tree, set(trees), inside_functions=False))
         for name, tree in trees.items()
     }
-    public = {f"dbc_iac.operations.{name}" for name in ("plan", "reviewed_plans", "drift")}
+    public = {f"dbc_iac.operations.{name}" for name in ("plan", "plan_files", "reviewed_plans", "drift")}
     assert {name: found for name, found in late.items() if found} == {"dbc_iac.operations.project": public}
 
 
@@ -98,4 +98,4 @@ def test_a_command_file_imports_at_its_top_what_every_installation_has() -> None
         if isinstance(function, FUNCTIONS)
         if any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
     }
-    assert inside == {"apply", "controller.access", "controller.run", "demo", "emulator", "graph", "plan"}
+    assert inside == {"apply", "controller.access", "controller.run", "demo", "emulator", "graph"}

@@ -68,9 +68,7 @@ def command(
         detail = "Such a plan is made from the state alone, and must not be applied."
         raise failure("plan-not-fresh", summary, detail, "Remove -o or --refresh=false.")
     if file is not None:
-        from dbc_iac.operations.plan_files import signing_key, write_plan_file
-
-        write_plan_file(plan, file, signing_key(key, app.runtime.environ), project.keyring)
+        project.save_plan(plan, file, signing_key=key)
     show_plan(app, plan, output, reported=True)
     if plan.exit_code is not ExitCode.OK:
         raise click.exceptions.Exit(plan.exit_code)

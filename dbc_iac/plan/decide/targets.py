@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -36,7 +36,7 @@ def left_with(
 ) -> Iterator[Diagnostic]:
     """Warnings of changes that `--exclude` excludes without naming them."""
     for address, change in decided.items():
-        named = {address, Address(address).group} & options.excludes
+        named = {address, Address(address).group}.intersection(options.excludes)
         if options.excludes and not options.targets and change.pending and address not in changes and not named:
             yield Diagnostic(
                 "excluded-too",
@@ -55,7 +55,7 @@ def of_this_run(problems: Iterable[Diagnostic], changes: Mapping[str, Change]) -
     return (p for p in problems if p.address is None or p.address in concerned)
 
 
-def keep_parents(changes: dict[str, Change], targets: frozenset[str]) -> None:
+def keep_parents(changes: dict[str, Change], targets: Collection[str]) -> None:
     """Leave the VM alone whose disk is to go and which is not itself a target.
 
     Before cascades: a disk whose VM would go too would be taken for gone with it, and no call would be made for it.
@@ -82,11 +82,11 @@ def _unchanged(change: Change) -> Change:
     )
 
 
-def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]:
+def _reached(changes: Mapping[str, Change], targets: Collection[str]) -> set[str]:
     """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
     wanted: set[str] = set()
     dependents = by_need(changes, lambda c: c.dependencies if c.pending else ())
-    todo = [a for a in changes if {a, Address(a).resource, Address(a).group} & targets]
+    todo = [a for a in changes if not {a, Address(a).resource, Address(a).group}.isdisjoint(targets)]
     while todo:
         address = todo.pop()
         if address in wanted:
@@ -100,7 +100,7 @@ def _reached(changes: Mapping[str, Change], targets: frozenset[str]) -> set[str]
     return wanted
 
 
-def _without(changes: Mapping[str, Change], excluded: frozenset[str]) -> dict[str, Change]:
+def _without(changes: Mapping[str, Change], excluded: Collection[str]) -> dict[str, Change]:
     """All but what is excluded, what needs that, and (of what goes) what that needs."""
     left: set[str] = set()
     todo = [a for a in changes if a in excluded or Address(a).group in excluded]
@@ -138,7 +138,7 @@ def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnost
     ):
         # What was destroyed is not there any more, and the same command, repeated, has nothing to do.
         severity = Severity.WARNING if flag == "--destroy-identity" else Severity.ERROR
-        for address in sorted(named - known):
+        for address in sorted({*named} - known):
             close = close_address(address, known)
             remedy = "Use Kind/name, or Kind/name.key for one instance of a forEach."
             if close:
