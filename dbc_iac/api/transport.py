@@ -157,9 +157,7 @@ class ClientNode:
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("a client node's URL is http://host:port or https://host:port")
         if parts.scheme == "http" and not insecure_http and not is_loopback(parts.hostname):
-            raise InsecureUrl(
-                "http to another machine needs insecureHttp: true: a session read on the way never expires"
-            )
+            raise InsecureUrl("http to another machine needs insecureHttp: true; an intercepted session never expires")
         self.name = name
         self.url = url.rstrip("/")
         # The user and the path of a URL may be secret.

@@ -241,7 +241,7 @@ class Executor:
 
 
 def _as_in_progress(goal: Goal, result: GoalResult, done: str) -> GoalResult:
-    """The result of a goal; not started after other goals of its resource were met means in progress."""
+    """The result of a goal. One that was not started, while others of its resource were met, is in progress."""
     if result.verdict is not Verdict.NOT_STARTED or not done:
         return result
     return replace(result, verdict=Verdict.WAITING, text=f"{done}; next: {goal.action_text} ({result.text})")

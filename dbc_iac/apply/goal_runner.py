@@ -119,7 +119,7 @@ class _Attempt(Struct):
     number: int = 0
     tries: int = 0
     unreadable_since: float | None = None
-    said: str = ""
+    status: str = ""
     unread: str = ""
     doubtful: bool = False
     unseen: int = 0
@@ -146,7 +146,7 @@ class _Attempt(Struct):
     async def _look(self) -> GoalState:
         """Look at the goal. --wait-timeout and a signal also end a look in progress."""
         limit = self.runner.choices.wait_timeout
-        rest = None if limit is None or not (self.accepted or self.said) else self.started + limit - self.runner.now()
+        rest = None if limit is None or not (self.accepted or self.status) else self.started + limit - self.runner.now()
         if self.runner.stop.is_set():
             rest = min(ENDING_UNREADABLE, math.inf if rest is None else rest)
         try:
@@ -155,7 +155,7 @@ class _Attempt(Struct):
         except TimeoutError:
             if self.runner.stop.is_set() or self.unread:
                 return GoalState(GoalStatus.UNKNOWN, self.unread or "no answer")
-            return GoalState(GoalStatus.WAITING, self.said)
+            return GoalState(GoalStatus.WAITING, self.status)
         return seen or GoalState(GoalStatus.UNKNOWN, "interrupted")
 
     async def _step(self, seen: GoalState) -> GoalResult | None:
@@ -214,9 +214,9 @@ class _Attempt(Struct):
         if rest < AT_ONCE or (asked and self._outlasts(ENDING_STARTS if self.accepted else math.inf)):
             verdict = Verdict.NOT_STARTED if asked and not self.tries else Verdict.WAITING
             return self._left(f"still {text}", verdict, ExitCode.PARTIAL)
-        if text != self.said:
+        if text != self.status:
             self.runner.watch.hurry(self.target)  # progress: look more often
-            self.said = text
+            self.status = text
             self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": text})
         await self._tick(rest, close=close)
         return None
@@ -251,8 +251,8 @@ class _Attempt(Struct):
             verdict = Verdict.NOT_STARTED if asked and not (self.closes or self.tries) else Verdict.FAILED
             return replace(self._left(f"cannot be read: {seen.text}", verdict, ExitCode.ERROR), unreadable=True)
         self.unread = seen.text
-        self.said = f"cannot be read, gives up in {rest:.0f} s: {seen.text}"
-        self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": self.said})
+        self.status = f"cannot be read, timeout in {rest:.0f} s: {seen.text}"
+        self.runner.emit("waiting", self.goal.address, self.goal.action_text, {"status": self.status})
         await self._tick(rest)
         return None
 

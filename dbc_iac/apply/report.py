@@ -92,7 +92,7 @@ class ApplyStatus(Struct):
 
     def why(self, address: str) -> str:
         """Reason why goals of an address are not met."""
-        found = (said.get(address) for said in (self.failed, self.not_started, self.waiting))
+        found = (status.get(address) for status in (self.failed, self.not_started, self.waiting))
         unstarted = self.unstarted.get(address)
         return next((text for text in found if text), not_started(unstarted[1]) if unstarted else "failed")
 

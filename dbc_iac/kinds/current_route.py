@@ -38,7 +38,7 @@ def current_route(kept: Route, kind: Kind[Any], inventory: Inventory) -> Route:
 
 
 def target_of(machine: Resource[Any], inventory: Inventory) -> str:
-    """The target of a Node or BareMetalManager, to find those of one machine: `Inventory.having`."""
+    """The target of a Node or BareMetalManager: the key of the index of machines."""
     return kind_of(machine.kind).route(machine, inventory).target
 
 

@@ -217,5 +217,5 @@ def lan_name(document: str, inventory: Inventory) -> str:
 
 
 def _name(network: Resource[Any], inventory: Inventory) -> str:
-    """Without `name` that of its LAN, so that a renamed manifest keeps it; of a new one that of the manifest."""
+    """`name`, else the name of its existing LAN, else that of the manifest. So a renamed manifest keeps its LAN."""
     return str(network.spec.name or inventory.bound.get(network.address) or network.name)

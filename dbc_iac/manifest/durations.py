@@ -15,7 +15,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def _seconds(value: Any) -> int:
     if not isinstance(value, str) or not (match := _DURATION.fullmatch(value)):
-        remedy = "Write a whole number with s, m, h or d behind it."
+        remedy = "Write a whole number followed by s, m, h or d, such as 30s."
         raise wrong("expected a duration, such as 90s, 15m, 2h or 3d", remedy)
     seconds = int(match[1]) * _SECONDS[match[2]]
     if seconds < 1:

@@ -49,7 +49,7 @@ StackName = Annotated[
 
 
 def _known(code: str) -> str:
-    """The code. Raises for one that no diagnostic has: it would refuse nothing, without a word."""
+    """The code. Raises for one that no diagnostic has: it would have no effect."""
     codes = (resources.files("dbc_iac.manifest") / "codes.txt").read_text(encoding="utf-8").split()
     if code not in codes:
         close = difflib.get_close_matches(code, codes, 1)

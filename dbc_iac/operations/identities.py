@@ -198,8 +198,8 @@ class Identities(Struct):
 
     def _problem(self, name: str, summary: str, remedy: str) -> DiagnosticError:
         place = self.loaded.place(f"identities.{name}")
-        told = Diagnostic("identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, source=place)
-        return DiagnosticError(told)
+        problem = Diagnostic("identity", Severity.ERROR, f"identity {name}: {summary}", remedy=remedy, source=place)
+        return DiagnosticError(problem)
 
 
 def _text_of(file: Path, read: Callable[[Path, int], bytes]) -> str:

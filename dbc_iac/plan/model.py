@@ -1,7 +1,7 @@
 """The plan as a value: changes with their reasons, steps in order, disruption and data loss.
 
-Frozen, without secrets, with one canonical JSON form (`Plan.to_json`). Everything that is shown (text, JSON, later
-Markdown and HTML) is made from these values and from nothing else.
+Frozen, without secrets, with one canonical JSON form (`Plan.to_json`). Text, JSON, Markdown and HTML are made from
+these values and from nothing else.
 """
 
 from __future__ import annotations

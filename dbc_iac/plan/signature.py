@@ -52,10 +52,10 @@ def verified(file: bytes, trusted: Sequence[str]) -> bytes:
             raise _refused("plan-unsigned", "the plan is not signed, and the project trusts signed plans only")
         return file
     try:
-        said = load_json(head)
-        if type(said[_MARK]) is not int or said[_MARK] != _VERSION:
+        header = load_json(head)
+        if type(header[_MARK]) is not int or header[_MARK] != _VERSION:
             raise _unknown_version()
-        key, signature = str(said["key"]), bytes.fromhex(said["signature"])
+        key, signature = str(header["key"]), bytes.fromhex(header["signature"])
         VerifyKey(key.encode(), HexEncoder).verify(_CONTEXT + plan, signature)
     except (BadSignatureError, ValueError, KeyError, TypeError):
         raise _refused("plan-altered", "the signature does not match the plan: one of them was altered") from None

@@ -26,7 +26,7 @@ def open_to_world(desired: Mapping[str, Any], port: int, protocol: str = "tcp") 
         raise ValueError("open_to_world: expected a port, and tcp or udp")
     rules = desired.get("firewall") or ()
     if not isinstance(rules, Sequence) or isinstance(rules, str):
-        raise ValueError("open_to_world: firewall is no list of rules")
+        raise ValueError("open_to_world: firewall is not a list of rules")
     asked = [rule for text in rules if _matches(rule := _parts(text), port, protocol)]
     asked.sort(key=lambda rule: (rule[1] == "all", rule[1] == "all" and rule[4] == "drop"))
     return not asked or asked[0][4] == "accept"

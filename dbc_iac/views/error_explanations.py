@@ -181,13 +181,13 @@ def explained(diagnostic: Diagnostic) -> Diagnostic:
     known = explanation(diagnostic.summary)
     if known is None:
         return _shortened(diagnostic)
-    lead, separator, said = diagnostic.summary.partition(": ")
+    lead, separator, message = diagnostic.summary.partition(": ")
     if not separator or explanation(lead):
-        lead, said = "", diagnostic.summary
+        lead, message = "", diagnostic.summary
     summary = f"{lead}: {known.short}" if lead else known.short
     if len(summary) > MAX_SUMMARY:
         summary = lead
-    quote = f"Message: {said.removeprefix(REFUSED).rstrip('.')}."
+    quote = f"Message: {message.removeprefix(REFUSED).rstrip('.')}."
     return replace(
         diagnostic, summary=summary, detail=f"{known.means} {quote} {diagnostic.detail}".strip(), remedy=known.help
     )

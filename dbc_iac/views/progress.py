@@ -30,7 +30,7 @@ _TONES = {
 """Of a line by the kind of its event; events of other kinds have no line."""
 _ENDS = frozenset({"goal-met", "step-done", "step-failed", "step-waiting", "step-skipped"})
 _PERCENT = re.compile(r"\b(\d{1,3}) ?%")
-_REST = re.compile(r"(?<=, gives up in )\d+")
+_REST = re.compile(r"(?<=, timeout in )\d+")
 _ACCEPTED = "accepted"
 """Status of a call whose effect cannot be read yet: no news."""
 REMIND_SECONDS = 60.0

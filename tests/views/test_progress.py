@@ -86,17 +86,17 @@ def test_a_long_silence_is_broken_by_the_actions_under_way() -> None:
 def test_the_remaining_seconds_of_a_status_are_counted_down_while_it_is_shown() -> None:
     said: list[str] = []
     progress = PlainProgress(said.append)
-    status = "cannot be read, gives up in 439 s: list task timeout"
+    status = "cannot be read, timeout in 439 s: list task timeout"
     progress.show(Event("waiting", VM, "powering off", 240.0, {"status": status}))
     live = LiveProgress(io.StringIO(), Screen(colours=False, columns=120), lambda: 250.0, {}, 1)
     live.show(Event("waiting", VM, "powering off", 240.0, {"status": status}))
     shown = Console(file=io.StringIO(), width=120, record=True)
     shown.print(live.drawn())
-    assert "gives up in 429 s" in shown.export_text()
+    assert "timeout in 429 s" in shown.export_text()
     progress.remind(240.0 + REMIND_SECONDS)
-    assert said[-1] == f"{VM}: still powering off… (60 s, cannot be read, gives up in 379 s: list task timeout)\n"
+    assert said[-1] == f"{VM}: still powering off… (60 s, cannot be read, timeout in 379 s: list task timeout)\n"
     progress.remind(9_000.0)
-    assert "gives up in 0 s" in said[-1]
+    assert "timeout in 0 s" in said[-1]
 
 
 def test_the_tree_shows_the_texts_of_the_lines_by_machine_and_a_bar_for_a_transfer() -> None:

@@ -29,7 +29,7 @@ async def snapshot(call: Call, task_id: str, name: str) -> Outcome[SnapshotView 
 
 @endpoint("/snapshot/create/{task_id}", CallClass.BLIND)
 async def create_snapshot(call: Call, task_id: str, body: SnapshotCreate) -> Outcome[None]:
-    """Begin a snapshot of a VM that is off. A second one of the same name is made without a word."""
+    """Begin a snapshot of a VM that is off. The node accepts a second one of the same name."""
     return acknowledged(await call(body, task_id=task_id))
 
 

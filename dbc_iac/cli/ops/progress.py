@@ -1,4 +1,4 @@
-"""A transfer's progress: a bar on a terminal, a line each time it has moved elsewhere, nothing with --json."""
+"""Progress of a transfer: a bar on a terminal, else a line for each change; nothing with --json."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def _console(app: App) -> Console:
 
 
 def _lines(app: App, what: str) -> Moved:
-    told: list[int] = []
+    shown: list[int] = []
 
     def moved(percent: int) -> None:
-        if told != [percent]:
-            told[:] = [percent]
+        if shown != [percent]:
+            shown[:] = [percent]
             app.note(f"{what}: {percent}%")
 
     return moved

@@ -211,7 +211,7 @@ class BareMetalInstance(Kind[BareMetalInstanceSpec]):
             reason = "its BareMetalServer is not registered yet; plan again after that"
             return Observation(None, reason=reason)
         if lookup.binding is not None and lookup.binding.id != lookup.route.target:
-            reason = f"it names another server; {lookup.binding.id} is not changed"
+            reason = f"the manifest names another server; {lookup.binding.id} is left unchanged"
             return Observation(False, id=lookup.route.target, reason=reason)
         power = await reader.power(lookup.route)
         if isinstance(power, Unreadable):

@@ -35,7 +35,7 @@ class BareMetalManagerSpec(Spec):
     def _checked(self) -> Self:
         if self.url is not None:
             # Unlike a client node, the manager does not check at its own port whether a signature was used before.
-            check_url(self.url, "signatures that stay good, and the keys of BMCs", insecure_http=self.insecure_http)
+            check_url(self.url, "reusable signatures and BMC passwords", insecure_http=self.insecure_http)
             if self.clients:
                 raise wrong(
                     "expected one of clients and url",

@@ -30,7 +30,7 @@ from dbc_iac.kinds.framework.kind import Kind, kind_of, register
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from dbc_iac.kinds.framework.spec import Part, Reference, Spec
-from dbc_iac.kinds.framework.types import Host, IpmiUser, Port, Said, ServerUuid
+from dbc_iac.kinds.framework.types import Host, IpmiUser, NonEmptyText, Port, ServerUuid
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.validators import SecretForm
@@ -72,8 +72,8 @@ class BareMetalServerSpec(Spec):
     ] = Field(description="name of the BareMetalManager")
     uuid: Annotated[ServerUuid, _set] = Field(description="letters, digits and -; unique at the manager")
     ip: Annotated[Host, _set] = Field(description="must be the source address of the server's DeepLink")
-    os: Annotated[Said | None, _set] = None
-    description: Annotated[Said | None, _set] = None
+    os: Annotated[NonEmptyText | None, _set] = None
+    description: Annotated[NonEmptyText | None, _set] = None
     ipmi: Ipmi
 
 
@@ -130,8 +130,8 @@ class ServerModified(AcknowledgedGoal, frozen=True, kw_only=True):
 
     @property
     def action_text(self) -> str:
-        said = [f"{path} to {value_text(value)}" for path, value in self.fields.items() if path != "ipmi.password"]
-        return "setting " + ", ".join([*said, *(["the IPMI password"] if self.password else [])])
+        texts = [f"{path} to {value_text(value)}" for path, value in self.fields.items() if path != "ipmi.password"]
+        return "setting " + ", ".join([*texts, *(["the IPMI password"] if self.password else [])])
 
     async def act(self, context: ActContext, reader: CachedReader) -> Outcome[Any]:
         entry = _entry(self.fields, context.secrets["ipmi.password"] if self.password else None)

@@ -114,7 +114,7 @@ class Inventory(Struct, frozen=True, eq=False, dict=True):
         return {str(k["file"]): str(k["base"]) for k in kept if k.get("file") and k.get("base")}
 
     def names(self, address: str) -> tuple[str, ...]:
-        """The addresses that moves connect with one, itself first."""
+        """An address, and all that it has been moved from or to."""
         found = [address]
         for name in found:
             found += [other for other in self._moved.get(name, ()) if other not in found]

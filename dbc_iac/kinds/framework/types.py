@@ -227,7 +227,7 @@ HostDir = Annotated[
     ),
 ]
 Text = Annotated[str, AfterValidator(_text)]
-Said = Annotated[Text, Field(min_length=1)]
+NonEmptyText = Annotated[Text, Field(min_length=1)]
 """A text that cannot be cleared, so it may not be empty."""
 Flag = Annotated[bool, Field(strict=True)]
 """True or false; `no` is text in YAML 1.2."""

@@ -299,8 +299,8 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, Marked, Recoverable, UsesCa
 
     def _password(self, task: GoalInput) -> Goal:
         username = str(task.desired["login.username"])
-        said = {path: task.secrets[path] for path in ("login.password",) if path in task.secrets}
-        fields: dict[str, Json] = {"login.username": username, **said}
+        references = {path: task.secrets[path] for path in ("login.password",) if path in task.secrets}
+        fields: dict[str, Json] = {"login.username": username, **references}
         return VmPassword(
             address=task.address, route=task.route, id=task.id, vm=task.id, fields=fields, username=username
         )

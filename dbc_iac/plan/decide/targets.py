@@ -126,7 +126,7 @@ def by_need(changes: Mapping[str, Change], needed: Callable[[Change], Iterable[s
 
 
 def check_named(changes: Mapping[str, Change], options: PlanOptions) -> Diagnostics:
-    """A mistyped address would otherwise do nothing, without a word."""
+    """Refuse addresses of no resource: a mistyped one would have no effect."""
     found = Diagnostics()
     instances = {str(Address(a).group) for a in changes}
     for flag, named, known in (

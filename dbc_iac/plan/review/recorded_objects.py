@@ -85,7 +85,7 @@ def _difference(change: Change, binding: Binding, vm: str, recorded: _Recorded) 
         if binding.parent not in {"", parent}:
             return f"It is on {binding.parent}, not {parent}."
         if parent_id not in {"", vm} | recorded.ids(parent):
-            return f"{parent or 'Its VM'} has not the id {parent_id}."
+            return f"{parent or 'Its VM'} does not have the id {parent_id}."
     if change.action in _USES_FIELDS:
         same = _equal(change.applied, binding.applied)
         if not same or any(not _equal(v, binding.resolved.get(p)) for p, v in change.resolved.items()):
@@ -99,7 +99,7 @@ def _new(change: Change, recorded: _Recorded) -> str:
         return ""
     kind, place = kind_of(change.kind), change.placement
     if kind.parent_field and place.parent_id not in {""} | recorded.ids(place.parent):
-        return f"{place.parent} has not the id {place.parent_id}."
+        return f"{place.parent} does not have the id {place.parent_id}."
     if change.action is Action.ADOPT or isinstance(kind, Host):
         target = str(place.route.get("target"))
         owner = recorded.owners.get(object_of(change.kind, change.identity.id, target, place.parent_id), change.address)

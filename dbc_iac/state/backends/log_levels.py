@@ -71,7 +71,7 @@ class LevelledBackend(RemoteBackend):
         try:
             self._levels = LogLevels.read(levels)
         except ValueError:
-            raise unreachable("its journal is not one of dbc-iac") from None
+            raise unreachable("its journal was not written by dbc-iac") from None
         self._filled = {level for level, lines in enumerate(self._levels.levels) if lines}
         return [line.encode() for line in self._levels.lines]
 

@@ -298,7 +298,7 @@ def _rows(answer: psycopg.Cursor[Any], *types: type | UnionType) -> list[tuple[A
 
 
 def _not_ours() -> OSError:
-    return unreachable("its answer is not that of tables of dbc-iac")
+    return unreachable("its tables are not those of dbc-iac")
 
 
 def _as_os_error(error: psycopg.Error) -> OSError:

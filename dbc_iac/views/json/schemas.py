@@ -71,10 +71,10 @@ class _Schemas:
     def of_struct(self, cls: type[Struct]) -> dict[str, Json]:
         hints = get_type_hints(cls, localns={"Json": Any})
         properties: dict[str, Json] = {to_camel(name): self.of(hints[name]) for name in cls.__struct_fields__}
-        told = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
+        summary = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
         return {
             "type": "object",
-            "description": told,
+            "description": summary,
             "properties": properties,
             "required": [*properties],
             "additionalProperties": False,

@@ -134,4 +134,4 @@ def test_tables_of_another_program_are_refused(value: LiteralString) -> None:
             server.execute(sql.SQL("create table {} as ").format(name) + row + sql.Identifier(column))
     backend = PostgresBackend(Database(postgres.address(), schema), "main", str)
     for call in (backend.read, backend.lines, *(() if value.endswith("text") else (backend.holder,))):
-        assert failure(call) == "its answer is not that of tables of dbc-iac"
+        assert failure(call) == "its tables are not those of dbc-iac"
