@@ -9,6 +9,7 @@ A byte order mark and one final line end of a file or of a program's output are 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from dbc_iac.files.reading import read_file
 from dbc_iac.manifest.trust import program_environment, refuse_untrusted
 from dbc_iac.manifest.validators import Form, SecretForm, wrong
 
+_LOG = logging.getLogger("dbc_iac.manifest")
 LITERAL = "literal_secret"
 """Type of the pydantic error for a literal value instead of a reference."""
 IN_A_HEADER = SecretForm(
@@ -192,6 +194,7 @@ class SecretResolver(Struct, eq=False):
 
     def _printed(self, command: tuple[str, ...]) -> str:
         """Standard output of a program. Its standard error may contain secrets and is discarded."""
+        _LOG.debug("running the secret program %s", command[0])  # its arguments may say more than its name
         try:
             child = subprocess.Popen(
                 command,

@@ -70,6 +70,14 @@ def test_a_secret_program_whose_child_keeps_the_pipe_open_times_out(tmp_path: Pa
         SecretResolver({}, tmp_path, exec_seconds=0.2).resolve(ref(exec=[PYTHON, "-c", child]))
 
 
+def test_the_start_of_a_secret_program_is_logged_without_its_arguments(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "dbc_iac.manifest"):
+        SecretResolver({}, tmp_path).resolve(ref(exec=["echo", "hunter2"]))
+    assert caplog.messages == ["running the secret program echo"]
+
+
 @pytest.mark.parametrize("json_flag", [[], ["--json"]], ids=["text", "json"])
 def test_a_literal_secret_is_not_shown_even_by_another_problem_of_its_line(
     tmp_path: Path, json_flag: list[str]
