@@ -19,11 +19,10 @@ import hashlib
 import logging
 import os
 import random
-import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,9 @@ from procrastinate import exceptions
 from procrastinate.jobs import Status
 
 from dbc_iac.api.secret import SecretText
-from dbc_iac.controller.client import database_url, schema_of
 from dbc_iac.controller.database import SCHEMA, NewerVersionError, conninfo
 from dbc_iac.controller.fleet import Fleet, SourceSpec
 from dbc_iac.controller.mirrors import Mirrors
-from dbc_iac.controller.notifications import notifier
 from dbc_iac.controller.pace import next_fetch
 from dbc_iac.controller.records import RunResult, StartedRun
 from dbc_iac.controller.running import LEASE, StackRun, WorkerContext, remove_abandoned
@@ -317,32 +314,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, DiagnosticError):
         return error.diagnostics[0].detail.rstrip(".") or error.diagnostics[0].summary
     return str(error.__cause__ or error).partition("\n")[0] or type(error).__name__
-
-
-def _unretrieved(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report an exception of a task that nobody awaits, but not of the database: the worker reports those."""
-    if not isinstance(context.get("exception"), psycopg.Error | exceptions.ProcrastinateException):
-        loop.default_exception_handler(context)
-
-
-async def run_worker(fleet: Fleet, environ: Mapping[str, str], options: WorkerOptions) -> None:
-    """Work until SIGTERM or Ctrl-C. Raises DiagnosticError if the fleet is refused or has no database at the start."""
-    for library in ("procrastinate", "psycopg"):  # the worker reports the problems of both
-        logging.getLogger(library).addHandler(logging.NullHandler())
-        logging.getLogger(library).propagate = False
-    url = await asyncio.to_thread(database_url, fleet, environ)
-    options.schema = schema_of(environ)
-    worker = Worker(fleet, url, options)
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_unretrieved)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.drain)
-    async with AsyncExitStack() as beside:
-        notifying = await beside.enter_async_context(notifier(fleet, environ, options.notify))
-        if notifying is not None:
-            options.ended.append(notifying.ended)
-        if options.listen:
-            from dbc_iac.controller.web.server import serving
-
-            await beside.enter_async_context(serving(worker, options, environ))
-        await worker.run()

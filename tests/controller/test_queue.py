@@ -14,9 +14,10 @@ from procrastinate.exceptions import ConnectorException
 
 from dbc_iac.controller.git import Repository
 from dbc_iac.controller.pace import next_fetch, next_run
+from dbc_iac.controller.process import _unretrieved
 from dbc_iac.controller.records import Outcome
 from dbc_iac.controller.text import stacks_text
-from dbc_iac.controller.worker import TICK, _unretrieved
+from dbc_iac.controller.worker import TICK
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from tests.controller.fleets import fleet, info
 from tests.controller.queues import queue, working

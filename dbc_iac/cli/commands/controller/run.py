@@ -71,7 +71,7 @@ def command(app: App, /, fleet: Path, workers: int, data: Path | None, listen: s
     Several processes, also on several machines, can share the work of one fleet.
     """
     require_controller()
-    from dbc_iac.controller.worker import WorkerOptions, run_worker
+    from dbc_iac.controller.process import WorkerOptions, run_worker
 
     made = load_fleet(fleet, app.sources)
     place = data or _data({**os.environ, **app.runtime.environ})
