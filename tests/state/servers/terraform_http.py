@@ -126,6 +126,7 @@ def served(kind: Kind = PLAIN, now: Callable[[], datetime] | None = None) -> Ite
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+        wbufsize = -1  # an answer is sent as a whole
 
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
