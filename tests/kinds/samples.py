@@ -25,11 +25,17 @@ from dbc_iac.kinds.framework.values import GoalInput
 from tests.kinds.shown import FILE, SNAPSHOT, RecordingChannel, details, reader
 
 IN_PLACE = {Behaviour.ONLINE, Behaviour.OFFLINE, Behaviour.COLD_BOOT, Behaviour.RUNNING, Behaviour.ONCE}
+_TRIGGER = "a trigger: its change makes a call, of which it is no part"
 NOT_SENT = {
+    "BareMetalInstance.nextBoot.trigger": _TRIGGER,
+    "BareMetalInstance.resetOn": _TRIGGER,
+    "Image.refresh": _TRIGGER,
     "Image.retain": "decides in the client whether the file is deleted with its resource",
-    "Snapshot.trigger": "its change takes another snapshot, in which it has no part",
+    "ImageExport.refresh": _TRIGGER,
+    "Snapshot.trigger": _TRIGGER,
+    "VirtualMachine.restartOn": _TRIGGER,
 }
-"""Fields besides triggers (`once`) that no request has, with the reason."""
+"""Fields that no request has, with the reason."""
 _TEXTS = [
     "first.qcow2", "second.qcow2", "training", "research", "/data/first", "/data/second", "5" * 64, "6" * 64, "112", "113", "16Gi", "20Gi", "192.168.66.0/24", "192.168.67.0/24", "198.51.100.8",
     "198.51.100.9", "tcp,80", "tcp,81", "239.1.2.3:5000", "239.1.2.3:5001", "in,ssh,all,0.0.0.0/0,accept",
@@ -143,8 +149,7 @@ class Change(Struct, frozen=True):
 
 def is_sent(kind: Kind[Any], field: SpecField) -> bool:
     """Whether a request of its object's creation must have a field."""
-    never = {Behaviour.ACCESS, Behaviour.ONCE}
-    return field.rule.behaviour not in never and f"{kind.name}.{field.path}" not in NOT_SENT
+    return field.rule.behaviour is not Behaviour.ACCESS and f"{kind.name}.{field.path}" not in NOT_SENT
 
 
 def fields_of_all_kinds() -> Iterator[tuple[Kind[Any], SpecField]]:

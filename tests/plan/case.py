@@ -228,10 +228,10 @@ class Case:
 
     # -- the plan ---------------------------------------------------------------------------------
 
-    def plan(self) -> Plan:
-        """The plan of this case. Raises DiagnosticError if it is refused."""
+    @property
+    def context(self) -> PlanContext:
         state, moves = self.renamed
-        context = with_resolved(
+        return with_resolved(
             PlanContext(
                 self.inventory,
                 state,
@@ -244,6 +244,10 @@ class Case:
                 moves=moves,
             )
         )
+
+    def plan(self) -> Plan:
+        """The plan of this case. Raises DiagnosticError if it is refused."""
+        context = self.context
         given = {k: v for k, v in self.options.items() if k not in _OF_THE_PROJECT}
         options, problems = convert(given, PlanOptions), Diagnostics()
         if not options.destroy:
