@@ -12,6 +12,7 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from dbc_iac.apply import ApplyOptions, Event, Report
+from dbc_iac.apply.rehearsal import impossible_call
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, failure
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.apply import Observer, apply_plan, close_pending
@@ -19,7 +20,7 @@ from dbc_iac.operations.checks import check_plan
 from dbc_iac.operations.plan import PlanToApply, plan_now, require_fresh
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
-from dbc_iac.plan.review.staleness import check_staleness
+from dbc_iac.plan.review.staleness import check_staleness, damaged
 from dbc_iac.state import State
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     if reviewed.digest in {project.store.last_plan, state.unfinished_plan}:
         return _remainder(project, reviewed, state)
     fresh = project.work(partial(check_staleness, reviewed), state)
+    if problem := impossible_call(fresh, state.bindings):
+        raise damaged(f"{problem}.")
     # Its warnings are found again.
     return PlanToApply(check_plan(project, replace(reviewed, diagnostics=()), state), fresh.steps, state)
 

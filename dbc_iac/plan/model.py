@@ -312,6 +312,11 @@ def canonical_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are equal in canonical form: a plan file has lists in place of tuples. `1` is not `true`."""
+    return canonical_text(encoded(one)) == canonical_text(encoded(other))
+
+
 def canonical_digest(value: Any) -> str:
     """BLAKE2b-256, hex, over the canonical text of a JSON value."""
     return stream_digest([value])

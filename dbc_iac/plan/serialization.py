@@ -7,16 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import ValidationError, convert
+from msgspec.structs import replace
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import DiagnosticError, failure
+from dbc_iac.json import Json
 from dbc_iac.kinds import MODELS, kind_of
+from dbc_iac.kinds.framework.rules import Behaviour, Rule
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.kinds.recorded import unfit_field, unusable_address, unusable_route
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanOptions
+from dbc_iac.plan.decide.changes import PROTECTION
 from dbc_iac.plan.decide.deletions import FAILED, data_loss
 from dbc_iac.plan.decide.diff import NOTHING, SECRET, initial
-from dbc_iac.plan.model import FORMAT_VERSION, Action, Change, FieldChange, Plan, canonical_text
+from dbc_iac.plan.model import FORMAT_VERSION, Action, Change, FieldChange, Plan, equal
+
+_WITHOUT_FIELDS = frozenset({Action.ADOPT, Action.DELETE, Action.FORGET})
 
 
 def read_plan(value: Any, name: str = "this") -> Plan:
@@ -70,9 +77,11 @@ def _check(plan: Plan) -> None:
     if other := {step.address for step in plan.steps} - addresses:
         raise ValidationError(f"steps.{min(other)} has no change")
     try:
-        convert(plan.options, PlanOptions)
+        options = convert(plan.options, PlanOptions)
     except ValidationError as error:
         raise ValidationError(f"options: {error}") from None
+    if (plan.destroy, plan.targets) != (options.destroy, tuple(sorted(options.targets))):
+        raise ValidationError("destroy and targets are not those of options")
 
 
 def _check_change(change: Change) -> None:
@@ -98,7 +107,9 @@ def _check_shown(change: Change) -> None:
     """Raise ValidationError for a change that shows other values, or other lost data, than its calls have."""
     if path := _misleading_field(change):
         raise ValidationError(f"{change.address}.fields: {path} is not as in desired or secrets")
-    if change.losses != data_loss(change) and _loses_data(change):
+    if path := _misplaced(change):
+        raise ValidationError(f"{change.address}.desired.{path} is not as in placement")
+    if change.losses not in _possible_losses(change):
         raise ValidationError(f"{change.address}.losses are not those of its data")
 
 
@@ -110,34 +121,68 @@ def _misleading_field(change: Change) -> str:
         differing = (f.path for f in (*sent, *shown) if (f in sent) != (f in shown))
         return "" if shown == sent else next(differing, "their order")
     if change.action not in {Action.UPDATE, Action.REPLACE}:
-        return change.fields[0].path if change.fields and change.action is Action.ADOPT else ""
+        return change.fields[0].path if change.fields and change.action in _WITHOUT_FIELDS else ""
+    rules = {field.path: field.rule for field in kind.fields}
+    shown_paths = set[str]()
     for field in change.fields:
-        if not field.path.startswith("lifecycle.") and not _fits(field, change):
+        protection = field == FieldChange(PROTECTION, not change.protected, change.protected, Behaviour.ACCESS.value)
+        if field.path in shown_paths or not (
+            protection or (field.path in rules and _fits(field, rules[field.path], change))
+        ):
             return field.path
-    shown_paths = {field.path for field in change.fields}
-    for path, value in change.desired.items():  # what is not shown is as before, or cannot be set, which a note says
-        had = (change.applied.get(path), change.observed.get(path))
-        noted = change.action is Action.UPDATE and any(note.startswith(f"{path} ") for note in change.notes)
-        if not (path in shown_paths or noted or value in NOTHING or any(_equal(value, before) for before in had)):
+        shown_paths.add(field.path)
+    for path, value in change.desired.items():  # what is not shown is as before
+        had = [side[path] for side in (change.applied, change.observed) if path in side]
+        if not (path in shown_paths or all(v in NOTHING for v in (value, *had)) or any(equal(value, v) for v in had)):
             return path
+    lost = change.applied.keys() - change.desired.keys() - shown_paths if change.action is Action.REPLACE else set()
+    lost -= {kind.power_field}
+    return next((p for p in sorted(lost) if p in rules and _is_lost(rules[p], change.applied[p])), "")
+
+
+def _fits(field: FieldChange, rule: Rule, change: Change) -> bool:
+    """Whether a field is shown with the value that its change sends and the value that its object has."""
+    given = [dict(condition.modifiers) for condition in rule.given]
+    behaviours = {rule.behaviour, *(modifiers.get("behaviour") for modifiers in given)}
+    if change.action is Action.REPLACE:
+        behaviours.add(Behaviour.REPLACE)  # by `replaceOn`
+    if field.behaviour not in behaviours:
+        return False
+    path, applied = field.path, change.applied.get(field.path)
+    if rule.secret:
+        secret = FieldChange(path, SECRET, SECRET, field.behaviour, secret=True)
+        drifted = field == replace(secret, drift=True) and equal(applied, change.secrets.get(path))
+        return (field == secret or drifted) and path in change.secrets and path not in change.desired
+    seen = path in change.observed and not rule.not_reported
+    sides = [(change.observed.get(path), equal(field.after, applied))] if seen else []
+    if not seen or any(modifiers.get("not_reported") for modifiers in given):
+        sides.append((applied, False))
+    had = any(equal(field.before, before) and field.drift == drift for before, drift in sides)
+    return had and equal(field.after, change.desired.get(path)) and not field.secret
+
+
+def _is_lost(rule: Rule, value: Json) -> bool:
+    """Whether a new object without a field has another state than one with it."""
+    return not (rule.secret or rule.behaviour is Behaviour.ONCE or value in NOTHING)
+
+
+def _misplaced(change: Change) -> str:
+    """Path of the first field that names another machine or VM than the calls go to; empty if there is none."""
+    kind, place = kind_of(change.kind), change.placement
+    for field in kind.reference_fields if change.pending else ():
+        assert field.reference is not None  # noqa: S101 - a field with a reference
+        address = place.parent if field.path == kind.parent_field else place.node
+        names = (Address(address).name, place.route.get("target"))
+        if Address(address).kind == field.reference.kind and change.desired.get(field.path, names[0]) not in names:
+            return field.path
     return ""
 
 
-def _fits(field: FieldChange, change: Change) -> bool:
-    """Whether a field is shown with the value that its change sends."""
-    if field.secret:
-        return field.after == SECRET and field.path in change.secrets and field.path not in change.desired
-    return _equal(field.after, change.desired.get(field.path))
-
-
-def _loses_data(change: Change) -> bool:
-    """Whether a change deletes an object that may have data."""
-    return change.action is Action.DELETE or (change.action is Action.REPLACE and FAILED not in change.reasons)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal. `1` is not `true`."""
-    return canonical_text(one) == canonical_text(other)
+def _possible_losses(change: Change) -> tuple[tuple[str, ...], ...]:
+    """The losses that a change may show: those of its data if its object is deleted."""
+    if change.action is Action.DELETE or (change.action is Action.REPLACE and FAILED not in change.reasons):
+        return (data_loss(change),)
+    return ((), data_loss(change)) if change.action is Action.CREATE and change.observed else ((),)
 
 
 def _damaged(detail: str) -> DiagnosticError:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dbc_iac.plan.check.guardrails import check_reviewed
 from dbc_iac.plan.model import Action
+from dbc_iac.plan.review.derived_parts import differing_parts
 from dbc_iac.plan.review.recorded_objects import other_objects
+from dbc_iac.plan.schedule.steps import recompiled
 from dbc_iac.plan.serialization import read_plan
 from tests.plan.case import Case
 
@@ -23,12 +26,15 @@ def test_a_case_gives_its_plan(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)
-def test_the_plan_of_a_case_can_be_written_and_read_and_is_of_its_state(file: Path) -> None:
+def test_the_plan_of_a_case_can_be_written_and_read_and_is_of_its_state_and_manifests(file: Path) -> None:
     case = Case.read(file)
     if "plan" not in case.expected:
         return
     plan = read_plan(json.loads(json.dumps(case.plan().to_json())))
-    assert [(change.address, differs) for change, differs in other_objects(plan, case.renamed[0])] == []
+    context = case.context
+    assert [(change.address, differs) for change, differs in other_objects(plan, context.state)] == []
+    assert [(change.address, part) for change, part in differing_parts(plan, context)] == []
+    assert [*check_reviewed(recompiled(plan), context)] == []
 
 
 @pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)

@@ -256,6 +256,17 @@ def rewritten(plan: dict[str, Any], alter: Callable[[dict[str, Any]], object]) -
     return altered(result, ("changes",), result["changes"])
 
 
+def elsewhere(change: dict[str, Any]) -> None:
+    """Show another machine than that of the calls."""
+    change["desired"]["node"] = "ab" * 32
+    next(field for field in change["fields"] if field["path"] == "node")["after"] = "ab" * 32
+
+
+def hidden_drift(change: dict[str, Any]) -> None:
+    """Show other cores than those of the VM."""
+    change["observed"]["cpus"] = change["fields"][0]["before"] = 2
+
+
 def exchanged(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Give a change the object of another one."""
     identity = other["identity"]["oldId"] or other["identity"]["id"]
@@ -281,6 +292,22 @@ def exchanged(one: dict[str, Any], other: dict[str, Any]) -> None:
         (lambda c: c["third"]["desired"].update({"image": "other.qcow2"}), "third.fields: image is not as in"),
         (lambda c: c["trainer"]["desired"].update({"cpus": 20}), "trainer.fields: cpus is not as in"),
         (lambda c: c["trainer"]["desired"].update({"memory": "9Gi"}), "trainer.fields: memory is not as in"),
+        (lambda c: c["trainer"]["fields"][0].update({"before": 2}), "trainer.fields: cpus is not as in"),
+        (lambda c: c["trainer"]["fields"][0].update({"drift": True}), "trainer.fields: cpus is not as in"),
+        (lambda c: c["trainer"]["fields"][0].update({"behaviour": "online"}), "trainer.fields: cpus is not as in"),
+        (lambda c: c["trainer"]["fields"].append(c["trainer"]["fields"][0]), "trainer.fields: cpus is not as in"),
+        (
+            lambda c: c["trainer"].update(
+                desired={**c["trainer"]["desired"], "publicIp": "203.0.113.9"}, notes=["publicIp stays"]
+            ),
+            "trainer.fields: publicIp is not as in",
+        ),
+        (lambda c: c["third"]["desired"].pop("biosMode"), "third.fields: biosMode is not as in"),
+        (lambda c: c["third"]["desired"].update(image=None), "third.fields: image is not as in"),
+        (lambda c: c["second"].update(fields=c["trainer"]["fields"]), "second.fields: cpus is not as in"),
+        (lambda c: c["trainer"]["desired"].update(node="ab" * 32), "trainer.fields: node is not as in"),
+        (lambda c: c["fourth"].update(losses=["all is lost"]), "fourth.losses are not those of its data"),
+        (lambda c: elsewhere(c["fourth"]), "fourth.desired.node is not as in placement"),
         (lambda c: c["second"].update({"losses": []}), "second.losses are not those of its data"),
         (lambda c: c["third"].update({"losses": []}), "third.losses are not those of its data"),
     ],
@@ -313,6 +340,25 @@ def test_a_plan_with_two_changes_of_one_address_is_refused(several: tuple[Emulat
         (lambda c: c["second"]["oldPlacement"]["route"].update(target="ab" * 32), "It is on another machine"),
         (lambda c: c["trainer"].update(powerOff=False), "powerOff of VirtualMachine/trainer differs"),
         (lambda c: c["third"]["applied"].update(cpus=20), "Its fields are not those of the last apply"),
+        (lambda c: c["second"]["resolved"].clear(), "Its fields are not those of the last apply"),
+        (lambda c: hidden_drift(c["trainer"]), "VirtualMachine/trainer: cpus was 2, is 4 now"),
+        (lambda c: c["trainer"]["observed"].pop("memory"), "VirtualMachine/trainer: memory was nothing, is 8Gi now"),
+        (lambda c: c["second"]["observed"].update(x=1), "VirtualMachine/second: x was 1, is nothing now"),
+        (lambda c: c["third"].update(losses=[], reasons=["creation failed"]), "the creation of VirtualMachine/third"),
+        (lambda c: c["fourth"]["identity"].update(id="A" * 22), "id of VirtualMachine/fourth differs"),
+        (
+            lambda c: c["fourth"]["identity"].update(marker="dbc-iac:lab/main/third/1/0"),
+            "marker of VirtualMachine/four",
+        ),
+        (lambda c: c["fourth"]["identity"].update(marker=""), "marker of VirtualMachine/fourth differs"),
+        (lambda c: c["fourth"]["identity"].update(known=["x"]), "known objects of VirtualMachine/fourth differs"),
+        (lambda c: c["fourth"]["placement"]["route"].update(rentOrder="9"), "route of VirtualMachine/fourth differs"),
+        (lambda c: c["second"]["placement"]["route"].update(clients=[]), "route of VirtualMachine/second differs"),
+        (lambda c: c["third"]["oldPlacement"]["route"].update(rentOrder="9"), "old route of VirtualMachine/third"),
+        (lambda c: c["trainer"].update(protected=True), "protection of VirtualMachine/trainer differs"),
+        (lambda c: c["trainer"].update(dependencies=[]), "dependencies of VirtualMachine/trainer differs"),
+        (lambda c: c["trainer"].update(unsettled=True), "unsettled of VirtualMachine/trainer differs"),
+        (lambda c: c["second"].update(users={"Disk/gone": "x"}), "users of VirtualMachine/second differs"),
     ],
 )
 def test_a_plan_with_another_object_than_that_of_its_address_is_refused(
@@ -327,6 +373,25 @@ def test_a_plan_with_another_object_than_that_of_its_address_is_refused(
     result = emulated.run("apply", "--yes", str(bad))
     assert (result.code, "plan-stale" in result.err, emulated.vms == vms) == (5, True, True), result.err
     assert word in result.err
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "code", "word"),
+    [
+        (("moves",), ["Disk/a to Disk/b"], 5, "`moved` of the project file changed"),
+        (("closedOperations",), [1], 5, "the plan closes operations that are not pending"),
+        (("destroy",), True, 3, "destroy and targets are not those of options"),
+        (("options", "destroy"), True, 3, "destroy and targets are not those of options"),
+    ],
+)
+def test_a_plan_that_is_altered_as_a_whole_is_refused(
+    several: tuple[Emulated, dict[str, Any]], path: tuple[str, ...], new: Any, code: int, word: str, tmp_path: Path
+) -> None:
+    emulated, plan = several
+    bad = tmp_path / "bad.plan"
+    bad.write_text(json.dumps(altered(plan, path, new)))
+    result = emulated.run("apply", str(bad))
+    assert (result.code, word in result.err) == (code, True), result.err
 
 
 def test_the_plan_that_was_not_altered_is_applied(several: tuple[Emulated, dict[str, Any]]) -> None:

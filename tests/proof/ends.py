@@ -18,7 +18,7 @@ import pytest
 from dbc_iac.state.backends import local
 from tests.projects import Emulated, Result
 
-_MUTATING = re.compile(
+MUTATING = re.compile(
     r"/api/v1/(tasks/(create|start|restart|shutdown|poweroff|stop|reset|delete|modify|passwd)"
     r"|disk/(add|resize|delete)|snapshot/(create|delete)|images/(download|upload|delete)(/|$)|lan/(create|delete)"
     r"|bare_metal/(add|modify|delete|power|bootdev)|deeplink/set)"
@@ -142,7 +142,7 @@ class Interposed:
     async def pass_on(self, inner: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
         if not self._alive:
             await asyncio.Event().wait()
-        if not _MUTATING.match(request.url.path) or request.url.path.endswith("status"):
+        if not MUTATING.match(request.url.path) or request.url.path.endswith("status"):
             return await inner.handle_async_request(request)
         held, self.held = self.held, [] if self.point is None and self._at_next_step else self.held
         if not self.held:

@@ -9,13 +9,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from msgspec import convert
+from msgspec.structs import replace
+
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
+from dbc_iac.plan.check.file_dependencies import spare_used, spoiling
 from dbc_iac.plan.context import PlanContext, PlanOptions
 from dbc_iac.plan.model import Action, Change
-from dbc_iac.plan.schedule.step_builder import StepBuilder
+from dbc_iac.plan.schedule.step_builder import CompiledPlan, StepBuilder
 
 _LISTED = 20
 """Number of addresses that a refusal lists."""
@@ -28,7 +32,7 @@ ALIKE = 0.8
 def check_guardrails(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> Iterator[Diagnostic]:
     removals = [c for c in changes.values() if c.action in {Action.DELETE, Action.REPLACE}]
     if removals:
-        yield from _empty(context, options)
+        yield from _empty(context, changes, options)
         yield from _share(context, removals, options)
     for change in removals:
         yield from _protection(context, change, options)
@@ -46,15 +50,42 @@ def _refusal(code: str, summary: str, detail: str, remedy: str, address: str | N
     return Diagnostic(code, Severity.ERROR, summary, detail, remedy, None, (), address, ExitCode.REFUSED)
 
 
-def _empty(context: PlanContext, options: PlanOptions) -> Iterator[Diagnostic]:
+def check_reviewed(reviewed: CompiledPlan, context: PlanContext) -> Iterator[Diagnostic]:
+    """Errors of the guardrails for a plan of a file: its own diagnostics may have been removed."""
+    plan = reviewed.plan
+    changes, options = {c.address: c for c in plan.changes}, convert(plan.options, PlanOptions)
+    found = [
+        *check_guardrails(context, changes, options),
+        *check_offline_never(context, changes, reviewed.steps),
+        *(likely_renames(changes) if context.refused else ()),
+    ]
+    if spoiled := list(spoiling(changes)):
+        kept = {a: Change(a, b.kind, Action.NO_OP, applied=b.applied) for a, b in context.state.bindings.items()}
+        found += spare_used(context, {**kept, **changes}, changes, spoiled)[1]
+    for problem in found:
+        if problem.severity is Severity.ERROR or problem.code in context.refused:
+            yield replace(problem, severity=Severity.ERROR, exit_code=ExitCode.REFUSED)
+
+
+def _empty(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> Iterator[Diagnostic]:
     managed = [r for r in context.inventory.resources.values() if not kind_of(r.kind).read_only]
-    if not managed and not options.destroy and not options.allow_empty:
+    if options.destroy or options.allow_empty:
+        return
+    if not managed or _leaves_nothing(context, changes, options):
         yield _refusal(
             "empty-manifests",
             "the manifests are empty, but the state is not",
             f"Resources in the state: {len(context.state.bindings)}. Usually the directory or `manifests` is wrong.",
             "Use `dbc-iac destroy`, or --allow-empty.",
         )
+
+
+def _leaves_nothing(context: PlanContext, changes: Mapping[str, Change], options: PlanOptions) -> bool:
+    """Whether nothing that the state or the manifests have is left: the manifests may be others than those of a plan
+    file."""
+    staying = context.state.bindings.keys() | {r.address for r in context.inventory.resources.values() if r.external}
+    going = {a for a, c in changes.items() if c.action in {Action.DELETE, Action.FORGET}}
+    return not (options.targets or options.excludes) and staying <= going == changes.keys()
 
 
 def _share(context: PlanContext, removals: list[Change], options: PlanOptions) -> Iterator[Diagnostic]:

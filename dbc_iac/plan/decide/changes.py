@@ -35,6 +35,7 @@ from dbc_iac.plan.observe.refresh import RefreshedState
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, parent_address
 
 POWERED_OFF_REASON = "powered off by an interrupted apply; will be started"
+PROTECTION = "lifecycle.preventDestroy"
 
 
 class ChangeSet(Struct):
@@ -70,7 +71,7 @@ def decide_changes(
             want = desired[address]
             if power_of(kind_of(tracked.kind), observation.values) == "off" and _was_to_come_back(tracked):
                 want = {kind_of(tracked.kind).power_field: "on", **want}
-            base = _base(context, tracked, resource, want)
+            base = base_change(context, tracked, resource, want)
             change = _wanted(context, refreshed, tracked, resource, observation, base, made, options)
             made.changes[address] = change
     if not options.destroy:
@@ -146,7 +147,9 @@ def _external(resource: Resource[Spec], observation: Observation) -> list[Diagno
     return []
 
 
-def _base(context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: Mapping[str, Json]) -> Change:
+def base_change(
+    context: PlanContext, tracked: TrackedObject, resource: Resource[Spec], want: Mapping[str, Json]
+) -> Change:
     """The parts of a change that do not depend on differences."""
     kind, binding = kind_of(resource.kind), tracked.binding
     secrets = ((f.path, f.read(resource.spec)) for f in kind.secret_fields)
@@ -251,8 +254,7 @@ def _compared(
     assert tracked.binding is not None  # noqa: S101 - only bound resources are compared
     fields = list(found.changes)
     if tracked.binding.protected != seen.protected:
-        path, was = "lifecycle.preventDestroy", tracked.binding.protected
-        fields.append(FieldChange(path, was, seen.protected, Behaviour.ACCESS.value))
+        fields.append(FieldChange(PROTECTION, not seen.protected, seen.protected, Behaviour.ACCESS.value))
     notes = (*seen.notes, *found.notes)
     applied = tracked.binding.applied
     settled = {p: v for p, v in found.settled.items() if applied.get(p) != v}
@@ -265,8 +267,8 @@ def _compared(
         changed = replace(changed, fields=whole, notes=notes, losses=losses)
         forced = tuple(f"{c.path} cannot be changed in place" for c in fields if c.behaviour == Behaviour.REPLACE)
         return new_object(context, tracked, resource, changed, Action.REPLACE, (*down, *asked, *forced))
-    if found.ignored:
-        changed = _left_alone(changed, found.ignored)
+    if found.ignored or found.replacement_only:
+        changed = _left_alone(changed, (*found.ignored, *found.replacement_only))
     if fields:
         reason = _drifted(fields) if all(c.drift for c in fields) else "manifest changed"
         if all(c.path in tracked.binding.uncertain for c in fields):
@@ -284,10 +286,10 @@ def not_ignored(ignored: Iterable[FieldChange]) -> tuple[str, ...]:
     return (f"ignoreChanges does not apply to a new object: it gets {paths} of the manifest",) if paths else ()
 
 
-def _left_alone(change: Change, ignored: Iterable[FieldChange]) -> Change:
-    """A change in place with the present values of the fields of `ignoreChanges`: some calls send more than the
-    differences."""
-    has = {f.path: f.before for f in ignored if not f.secret}
+def _left_alone(change: Change, staying: Iterable[FieldChange]) -> Change:
+    """A change in place with the present values of the fields that stay, such as those of `ignoreChanges`: some calls
+    send more than the differences."""
+    has = {f.path: f.before for f in staying if not f.secret}
     if not has:
         return change
     desired = {path: value for path, value in {**change.desired, **has}.items() if value is not None}

@@ -46,12 +46,12 @@ def unbound(
         return replace(seen, action=Action.ADOPT, reasons=(reason,), applied=pending.applied if pending else {})
     fields = tuple(initial(kind, base.desired, base.secrets))
     reasons = () if tracked.operation is None else ("creation was interrupted",)
-    known, unsettled = _pre_image(tracked.operation)
+    known, unsettled = pre_image(tracked.operation)
     identity = replace(base.identity, known=known)
     return replace(base, action=Action.CREATE, reasons=reasons, fields=fields, identity=identity, unsettled=unsettled)
 
 
-def _pre_image(operation: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
+def pre_image(operation: PendingOperation | None) -> tuple[tuple[str, ...], bool]:
     """Objects before a blind creation of unknown outcome, and whether there is one."""
     if operation is None or operation.call_class != "blind" or not operation.creates:
         return (), False
@@ -75,7 +75,7 @@ def new_object(
     unsettled = False
     if operation is not None and operation.generation > tracked.generation:
         generation = operation.generation  # only a retry of the same operation repeats the id
-        known, unsettled = _pre_image(operation)
+        known, unsettled = pre_image(operation)
     fields = base.fields if action is Action.REPLACE else tuple(initial(kind, base.desired, base.secrets))
     both = _exclusive(base) if action is Action.REPLACE else ()
     return replace(

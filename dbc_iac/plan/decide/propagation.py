@@ -81,10 +81,11 @@ def _of_a_new_one(change: Change, change_set: ChangeSet) -> Change:
         return change
     kind = kind_of(change.kind)
     ignored = tuple(f for f in change_set.ignored.get(change.address, ()) if f.path != kind.parent_field)
-    desired = {**change.desired, **{f.path: f.after for f in ignored if not f.secret}}
+    staying = (*change_set.stays.get(change.address, ()), *ignored)
+    desired = {**change.desired, **{f.path: f.after for f in staying if not f.secret}}
     return replace(
         change,
-        fields=(*change.fields, *change_set.stays.get(change.address, ()), *ignored),
+        fields=(*change.fields, *staying),
         notes=(*change.notes, *not_ignored(ignored)),
         desired={path: value for path, value in desired.items() if value is not None},
     )

@@ -17,7 +17,7 @@ from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity
 from dbc_iac.json import value_text
 from dbc_iac.kinds import kind_of
 from dbc_iac.plan.decide.changes import POWERED_OFF_REASON
-from dbc_iac.plan.model import Action, Change, FieldChange, Plan, canonical_digest, encoded
+from dbc_iac.plan.model import Action, Change, FieldChange, Plan, encoded, equal
 
 _CONTINUES = {
     Action.CREATE: {Action.CREATE, Action.ADOPT, Action.UPDATE},
@@ -49,7 +49,7 @@ def check_is_remainder(reviewed: Plan, now: Plan) -> Diagnostic | None:
     if part := route_changed(reviewed, now.access):
         return _refusal(part)
     for address, hook in reviewed.hooks.items():
-        if not _same(now.hooks.get(address, hook), hook):
+        if not equal(now.hooks.get(address, hook), hook):
             return _refusal(f"beforeOffline of {address}: reviewed {_text(hook)}, now {_text(now.hooks[address])}")
     intended = {c.address: c for c in reviewed.pending}
     for change in now.pending:
@@ -89,19 +89,19 @@ def _starts(change: Change, field: FieldChange) -> bool:
 def _more(origin: Change, now: Change, intended: Mapping[str, Change]) -> Iterator[str]:
     """Differences between the calls of a change and the reviewed ones. Starting a VM is allowed."""
     if not (
-        _same(now.placement.route, origin.placement.route) or _same(now.placement.route, origin.old_placement.route)
+        equal(now.placement.route, origin.placement.route) or equal(now.placement.route, origin.old_placement.route)
     ):
         routes = (value_text(dict(change.placement.route)) for change in (origin, now))
         yield f"route: reviewed {next(routes)}; now {next(routes)}"
     for path in sorted(origin.secrets.keys() | now.secrets.keys()):
         reference, other = origin.secrets.get(path), now.secrets.get(path)
-        if not _same(reference, other):
+        if not equal(reference, other):
             yield f"{path}: reviewed {value_text(reference)}, now {value_text(other)}"
     for path, after in _sent(now, origin):
         before = origin.desired.get(path)
         # A port that was chosen is chosen again for a new object, and what was to be known later is known by now.
         again = now.action in _MAKES and path in origin.auto and path in now.auto
-        if not (again or str(before) in intended or _same(before, after)):
+        if not (again or str(before) in intended or equal(before, after)):
             yield f"{path}: reviewed {_text(before)}, now {_text(after)}"
 
 
@@ -114,11 +114,6 @@ def _sent(now: Change, origin: Change) -> Iterator[tuple[str, Any]]:
         allowed = field.secret or field.path.startswith("lifecycle.") or _starts(now, field)
         if not allowed:
             yield field.path, field.after
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are equal in canonical form: a plan file has lists in place of tuples."""
-    return canonical_digest(encoded(one)) == canonical_digest(encoded(other))
 
 
 def _essence(plan: Plan) -> dict[str, Any]:

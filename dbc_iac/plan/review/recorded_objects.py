@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from dbc_iac.json import Json
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.plan.decide.ownership import Object, object_of, objects
-from dbc_iac.plan.model import Action, Change, Plan, canonical_digest, encoded
+from dbc_iac.plan.model import Action, Change, Plan, equal
 from dbc_iac.plan.observe.pending_operations import deposed_address, pending_creation
 from dbc_iac.state.document import Binding, State
 
@@ -87,8 +86,9 @@ def _difference(change: Change, binding: Binding, vm: str, recorded: _Recorded) 
         if parent_id not in {"", vm} | recorded.ids(parent):
             return f"{parent or 'Its VM'} does not have the id {parent_id}."
     if change.action in _USES_FIELDS:
-        same = _equal(change.applied, binding.applied)
-        if not same or any(not _equal(v, binding.resolved.get(p)) for p, v in change.resolved.items()):
+        of_a_new_one = change.action is Action.REPLACE  # it has some of them
+        resolved = {p: v for p, v in binding.resolved.items() if p in change.resolved or not of_a_new_one}
+        if not (equal(change.applied, binding.applied) and equal(change.resolved, resolved)):
             return "Its fields are not those of the last apply."
     return ""
 
@@ -107,8 +107,3 @@ def _new(change: Change, recorded: _Recorded) -> str:
         if owner != change.address and (going is None or going.action not in _GOING):
             return f"{change.identity.id} is {owner}."
     return ""
-
-
-def _equal(one: Json | Mapping[str, Json], other: Json | Mapping[str, Json]) -> bool:
-    """Whether two values are equal in canonical form: a plan file has lists in place of tuples."""
-    return canonical_digest(encoded(one)) == canonical_digest(encoded(other))

@@ -14,9 +14,12 @@ from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.values import Lookup
+from dbc_iac.plan.check.guardrails import check_reviewed
 from dbc_iac.plan.context import PlanContext
-from dbc_iac.plan.decide.deletions import GONE
-from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.decide.deletions import FAILED, GONE
+from dbc_iac.plan.model import Action, Change, Plan, equal
+from dbc_iac.plan.planner import with_resolved
+from dbc_iac.plan.review.derived_parts import differing_parts
 from dbc_iac.plan.review.plan_comparison import route_changed
 from dbc_iac.plan.review.recorded_objects import other_objects
 from dbc_iac.plan.schedule.step_builder import CompiledPlan
@@ -28,7 +31,7 @@ _LOG = logging.getLogger("dbc_iac.plan")
 
 async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
     """The plan with its goals, if it is not stale. Raises DiagnosticError with all differences since it was made."""
-    state = context.state
+    context, state = with_resolved(context), context.state
     if problem := _state_difference(plan, context) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
     differing = other_objects(plan, state)
@@ -36,14 +39,22 @@ async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
         raise DiagnosticError(*others)
     try:
         compiled = recompiled(plan)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # values that no resource of the kind has
+    except DiagnosticError:
+        raise
+    except Exception as error:  # values that no resource of the kind has
         _LOG.debug("the steps of a plan file cannot be compiled", exc_info=error)
-        raise _damaged() from None
+        raise damaged("Its steps cannot be compiled.") from None
+    if others := [
+        _stale(c, f"{part} of {c.address} differs from its manifest") for c, part in differing_parts(plan, context)
+    ]:
+        raise DiagnosticError(*others)
+    if refused := [*check_reviewed(compiled, context)]:
+        raise DiagnosticError(*refused)
     for change, derived in zip(plan.changes, with_power_off(plan.changes, plan.steps), strict=True):
         if change.power_off != derived.power_off:
             raise DiagnosticError(_stale(change, f"powerOff of {change.address} differs from its steps"))
     reader = CachedReader(context.connect, repeats=True)
-    pending = [c for c in plan.pending if c.action is not Action.CREATE and not _is_forgotten(c)]
+    pending = [c for c in plan.changes if _is_observed(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
     if problems:
@@ -51,11 +62,13 @@ async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
     return compiled
 
 
-def _damaged() -> DiagnosticError:
+def damaged(detail: str) -> DiagnosticError:
+    """The refusal of a plan file whose changes cannot be carried out."""
     return failure(
         "not-a-plan",
         "the plan file is damaged: its changes cannot be carried out",
-        remedy="Run `dbc-iac plan -o FILE` again.",
+        detail,
+        "Run `dbc-iac plan -o FILE` again.",
         exit_code=ExitCode.CONFIGURATION,
     )
 
@@ -72,6 +85,10 @@ def _state_difference(plan: Plan, context: PlanContext) -> str:
         return f"the state changed: serial {plan.serial} in the plan, {state.serial} now"
     if plan.journal_records != context.journal_records:
         return "the state changed: an apply was interrupted after the plan was made"
+    if plan.moves != tuple(f"{before} to {now}" for before, now in context.moves):
+        return "`moved` of the project file changed"
+    if not {*plan.closed_operations} <= {operation.number for operation in state.open}:
+        return "the plan closes operations that are not pending"
     return ""
 
 
@@ -92,9 +109,10 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
     return await kind.observe(lookup, reader)
 
 
-def _is_forgotten(change: Change) -> bool:
-    """Whether a change only removes the binding, without a call."""
-    return change.action is Action.FORGET and GONE not in change.reasons
+def _is_observed(change: Change) -> bool:
+    """Whether the object of a change is observed again: it is changed, or the state takes over what was observed."""
+    only_unbinds = change.action is Action.FORGET and GONE not in change.reasons
+    return bool(change.settled) or (change.pending and change.action is not Action.CREATE and not only_unbinds)
 
 
 def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
@@ -103,13 +121,13 @@ def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
     elif bool(seen.present) != (change.action is not Action.FORGET):
         now = "exists again" if seen.present else "does not exist"
         yield _stale(change, f"{change.address} {now}")
-    else:
-        for path, value in seen.values.items():
-            if path in change.observed and change.observed[path] != value:
-                yield _stale(
-                    change,
-                    f"{change.address}: {path} was {value_text(change.observed[path])}, is {value_text(value)} now",
-                )
+    elif change.action is Action.REPLACE and (FAILED in change.reasons) != seen.failed_creation:
+        yield _stale(change, f"the creation of {change.address} {'failed' if seen.failed_creation else 'did not fail'}")
+    elif seen.present:
+        for path in {**change.observed, **seen.values}:
+            was, is_now = change.observed.get(path), seen.values.get(path)
+            if not equal(was, is_now):
+                yield _stale(change, f"{change.address}: {path} was {value_text(was)}, is {value_text(is_now)} now")
 
 
 def _stale(change: Change | None, summary: str, *detail: str) -> Diagnostic:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
+from msgspec import convert
+
 from dbc_iac.address import Address
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import Host
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.secrets import SecretRef
+from dbc_iac.plan.context import PlanOptions
 from dbc_iac.plan.decide.deletions import DESTROY
 from dbc_iac.plan.model import Action, Change, Plan, Step, StepKind
 from dbc_iac.views.disruption import Disruption, Disruptions, Effect, disruptions, length
@@ -80,6 +83,8 @@ def scope(plan: Plan, disrupted: Disruptions) -> str:
     windows = sum(2 if s.power == "on" else 1 for s in plan.steps if s.kind is StepKind.WINDOW)
     if calls := windows + sum(len(s.goals) for s in plan.steps):
         text += f" About {count(calls, 'API call')}."
+    if lifting := [*_lifting(convert(plan.options, PlanOptions))]:
+        text += f" Guardrails are lifted by {', '.join(lifting)}."
     return text
 
 
@@ -110,6 +115,16 @@ def whole_length(found: Sequence[Disruption]) -> str:
     if sum(bool(d.seconds) for d in found) < 2:
         return ""
     return f"One window at a time on each machine, about {duration(length(found))} in total."
+
+
+def _lifting(options: PlanOptions) -> Iterator[str]:
+    """The options of a plan that lift guardrails."""
+    if options.allow_empty:
+        yield "--allow-empty"
+    if options.max_removals is not None:
+        yield f"--max-removals {options.max_removals}"
+    yield from (f"--unprotect {address}" for address in sorted(options.unprotect))
+    yield from (f"--destroy-identity {address}" for address in sorted(options.destroy_identity))
 
 
 def plan_lines(plan: Plan, detail: Detail = Detail.GROUPED, *, reported: bool = False) -> Iterator[Line]:
