@@ -42,8 +42,7 @@ async def _connect(route: Route) -> Channel:
 def impossible_call(compiled: CompiledPlan, bindings: Mapping[str, Binding]) -> str:
     """The first call that cannot be made, with the reason; empty if there is none."""
     changes = {c.address: c for c in compiled.plan.changes}
-    later = {a: _made_later(c) for a, c in changes.items() if c.pending and not c.identity.id}
-    known = {**later, **bindings}
+    known = {**bindings, **{a: _after(c) for a, c in changes.items() if c.pending}}
     for step in compiled.steps.values():
         for goal in step.goals:
             try:
@@ -55,9 +54,10 @@ def impossible_call(compiled: CompiledPlan, bindings: Mapping[str, Binding]) -> 
     return ""
 
 
-def _made_later(change: Change) -> Binding:
-    """The binding of an object whose id only its creation gives."""
-    return Binding(address=change.address, kind=change.kind, id=_FILE, generation=1, resolved={"file": _FILE})
+def _after(change: Change) -> Binding:
+    """The binding of an object after its change, with a placeholder for all that only its creation gives."""
+    identity = change.identity.id or _FILE
+    return Binding(address=change.address, kind=change.kind, id=identity, generation=1, resolved={"file": _FILE})
 
 
 def _rehearse(goal: Goal, change: Change, bindings: Mapping[str, Binding]) -> None:

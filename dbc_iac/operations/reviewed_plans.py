@@ -20,7 +20,7 @@ from dbc_iac.operations.checks import check_plan
 from dbc_iac.operations.plan import PlanToApply, plan_now, require_fresh
 from dbc_iac.plan import Plan, PlanOptions
 from dbc_iac.plan.review.plan_comparison import check_is_remainder, first_difference
-from dbc_iac.plan.review.staleness import check_staleness, damaged
+from dbc_iac.plan.review.staleness import check_staleness, damaged, only_unbinds
 from dbc_iac.state import State
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def continue_plan(project: Project, reviewed: Plan) -> PlanToApply:
     refuse_errors(reviewed)
     for change in reviewed.pending:
         name = convert(change.placement.route, Route).identity
-        if name not in project.loaded.project.identities:
+        if name not in project.loaded.project.identities and not only_unbinds(change):
             raise failure(
                 "plan-stale",
                 f"the plan is stale: unknown identity {name}",

@@ -132,11 +132,14 @@ def _misleading_field(change: Change) -> str:
             return field.path
         shown_paths.add(field.path)
     for path, value in change.desired.items():  # what is not shown is as before
+        if path not in rules:
+            continue
         had = [side[path] for side in (change.applied, change.observed) if path in side]
         if not (path in shown_paths or all(v in NOTHING for v in (value, *had)) or any(equal(value, v) for v in had)):
             return path
     lost = change.applied.keys() - change.desired.keys() - shown_paths if change.action is Action.REPLACE else set()
-    lost -= {kind.power_field}
+    ignored = {path for path, rule in rules.items() if rule.no_effect_with_pxe}
+    lost -= {kind.power_field, *(() if ignored & change.desired.keys() else ignored)}
     return next((p for p in sorted(lost) if p in rules and _is_lost(rules[p], change.applied[p])), "")
 
 

@@ -83,6 +83,34 @@ def test_a_reviewed_plan_adopts_existing_objects(world: Callable[..., Emulated])
     assert emulated.run("plan", "--detailed-exitcode").code == 0
 
 
+IMAGE = {"node": "gpu-a", "file": "base.qcow2", "imageServer": "ID_1"}
+CLONE = (
+    document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_1"}),
+    document("Image", "clone", {"node": "gpu-a", "snapshot": "first", "imageServer": "ID_1"}),
+    vm("twin", gpus=0, image="clone"),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((vm(),), (vm(), *CLONE)),
+        ((vm(),), (vm(biosMode="pxe", dataDisk=None, ports={"ssh": "auto", "vnc": "auto"}),)),
+        ((document("Image", "base", IMAGE),), (document("Image", "base", {**IMAGE, "retain": False}),)),
+    ],
+    ids=["values known after apply", "a replacement without a disk", "a change without a call"],
+)
+def test_a_reviewed_plan_is_applied_from_its_file(
+    world: Callable[..., Emulated], before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    emulated = world(*before, imageServers=[{"id": "ID_1", "images": [{"name": "base.qcow2"}]}])
+    assert emulated.run("apply", "--yes").code == 0
+    write(emulated, *after)
+    result = emulated.run("apply", planned(emulated))
+    assert result.code == 0, result.err
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
 def test_what_is_volatile_may_differ(world: Callable[..., Emulated]) -> None:
     """The serial has changed, but the changes are the same."""
     emulated = world(vm())

@@ -87,6 +87,15 @@ def test_an_upload_whose_end_nobody_saw_is_made_again(world: Callable[..., Emula
     assert stored(emulated) == [WHOLE]
 
 
+def test_an_upload_is_made_again_by_a_reviewed_plan(world: Callable[..., Emulated]) -> None:
+    emulated = uploading(world(vm(), SNAPSHOT))
+    emulated.settle(600)
+    file = str(emulated.project.directory / "the.plan")
+    assert emulated.run("plan", "-o", file).code == 0
+    result = emulated.run("apply", file)
+    assert (result.code, stored(emulated)) == (0, [WHOLE]), result.err
+
+
 def test_it_is_made_again_after_a_crash_that_nothing_was_bound_before(
     world: Callable[..., Emulated], monkeypatch: pytest.MonkeyPatch
 ) -> None:

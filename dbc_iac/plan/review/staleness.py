@@ -111,8 +111,12 @@ async def _look(change: Change, context: PlanContext, reader: CachedReader) -> O
 
 def _is_observed(change: Change) -> bool:
     """Whether the object of a change is observed again: it is changed, or the state takes over what was observed."""
-    only_unbinds = change.action is Action.FORGET and GONE not in change.reasons
-    return bool(change.settled) or (change.pending and change.action is not Action.CREATE and not only_unbinds)
+    return bool(change.settled) or (change.pending and change.action is not Action.CREATE and not only_unbinds(change))
+
+
+def only_unbinds(change: Change) -> bool:
+    """Whether a change removes the binding without a request."""
+    return change.action is Action.FORGET and GONE not in change.reasons
 
 
 def _moved(change: Change, seen: Observation) -> Iterator[Diagnostic]:
