@@ -37,9 +37,9 @@ def summary_problem(summary: str) -> str:
     return f"contains {found[0]}" if found else ""
 
 
-@pytest.fixture(autouse=True)
-def summaries_are_short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test that prints a problem with a long or technical summary; `hostile_summaries` marks exceptions."""
+@pytest.fixture(scope="session")
+def defects() -> Iterator[list[str]]:
+    """Defects of the summaries that were printed."""
     found: list[str] = []
 
     def checked(diagnostic: Diagnostic) -> Diagnostic:
@@ -48,8 +48,16 @@ def summaries_are_short(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
             found.append(f"{shown.code}: {shown.summary[:300]}\n  {problem}")
         return shown
 
-    monkeypatch.setattr(diagnostics, "explained", checked)
-    monkeypatch.setattr(problems, "explained", checked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnostics, "explained", checked)
+        patch.setattr(problems, "explained", checked)
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def summaries_are_short(request: pytest.FixtureRequest, defects: list[str]) -> Iterator[None]:
+    """Fail a test that prints a problem with a long or technical summary; `hostile_summaries` marks exceptions."""
+    defects.clear()
     yield
     if request.node.get_closest_marker("hostile_summaries") is None:
-        assert not found, "\n".join(found)
+        assert not defects, "\n".join(defects)
