@@ -136,7 +136,9 @@ def _irregular(path: Path) -> OSError:
 
 
 def _read(descriptor: int, path: Path, most: int = MAX_BYTES) -> bytes:
-    """Content of an open file, up to a limit."""
+    """Content of an open file, up to a limit. Its size is checked first; it may grow, and that of a pipe is 0."""
+    if os.fstat(descriptor).st_size > most:
+        raise TooLargeError(path, most)
     found = bytearray()
     while len(found) <= most:
         part = os.read(descriptor, min(MIB, most + 1 - len(found)))

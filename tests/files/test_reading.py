@@ -33,6 +33,14 @@ def test_a_file_over_its_limit_is_refused(tmp_path: Path, read: Callable[[Path, 
         read(tmp_path / "a", 2048)
 
 
+def test_a_file_over_its_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").touch()
+    os.truncate(tmp_path / "a", 10**12)
+    monkeypatch.delattr(os, "read")
+    with pytest.raises(TooLargeError):
+        read_file(tmp_path / "a")
+
+
 def test_an_endless_device_of_the_command_line_is_read_to_the_limit() -> None:
     with pytest.raises(TooLargeError):
         read_given(Path("/dev/zero"), 4096)
