@@ -14,6 +14,8 @@ OTHER_TESTS = {"conformance", "openapi", "proof"}
 """Directories of tests of the whole."""
 NO_TESTS = {"plan/cases", "state/format_1", "state/servers"}
 """Directories below those of a package that hold data or helpers."""
+TESTED_ABOVE = {"cli/commands/controller", "cli/commands/state", "controller/migrations"}
+"""Packages of modules without logic of their own, which the tests of their parent or of `controller` run."""
 _REFERENCE = re.compile(r"`([a-z_/0-9]+\.(?:py|md|yaml|json)|[a-z_]+(?:/[a-z_]+)*/)(?::(\w+))?`")
 
 
@@ -58,3 +60,8 @@ def test_directories_of_tests_mirror_the_packages() -> None:
     tests = {file.parent.relative_to(ROOT / "tests") for file in (ROOT / "tests").glob("*/**/*.*")}
     directories = {d.as_posix() for d in tests if d.name != "__pycache__" and d.parts[0] not in OTHER_TESTS}
     assert {d for d in directories if not (ROOT / "dbc_iac" / d / "__init__.py").is_file()} == NO_TESTS
+
+
+def test_every_package_has_a_directory_of_tests() -> None:
+    packages = {file.parent.relative_to(ROOT / "dbc_iac") for file in (ROOT / "dbc_iac").glob("*/**/__init__.py")}
+    assert {p.as_posix() for p in packages if not [*(ROOT / "tests" / p).glob("test_*.py")]} == TESTED_ABOVE

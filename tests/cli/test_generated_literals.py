@@ -4,61 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dbc_iac.diagnostics import Diagnostics
-from dbc_iac.importing.discover import UnmanagedObject
-from dbc_iac.importing.generate import manifests
-from dbc_iac.json import Json
-from dbc_iac.kinds.framework.route import Route
-from dbc_iac.manifest.source_map import SourceMap
-from dbc_iac.manifest.templates import Templates
 from tests.cli.runs import applied, assert_empty
 from tests.projects import Emulated, vm
-
-PARTS = [
-    "{{",
-    "}}",
-    "{%",
-    "%}",
-    "{#",
-    "'",
-    '"',
-    "\\",
-    "\n",
-    "\r\n",
-    "\u202e",
-    "\u2066",
-    "\u2028",
-    ": ",
-    "#",
-    "x",
-    "7*7",
-    "é",
-    "\U0001f600",
-]
-ROUTE = Route("Node/gpu-a", "t", "tenant", ())
-
-
-def read_back(text: str) -> Any:
-    """The documents of a file as a plan sees them."""
-    return Templates({"var": {}}).render(list(yaml.safe_load_all(text)), SourceMap(), Diagnostics())
-
-
-@given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
-@settings(max_examples=30, deadline=None)
-def test_any_text_of_a_node_is_read_back_as_it_was(said: str) -> None:
-    fields: dict[str, Json] = {"description": said, "ports.ssh": 22}
-    one = UnmanagedObject("VirtualMachine", "task", "Node/gpu-a", ROUTE, "nobody's", fields=fields)
-    text = manifests({"VirtualMachine/a": one}, {})[0]["gpu-a.yaml"]
-    assert all(c.isprintable() or c == "\n" for c in text)
-    [document] = read_back(text)
-    assert document["spec"].get("description", "") == said
 
 
 @pytest.mark.parametrize("said", ["{{ 7*7 }}", "{% for x in y %}", "a {{ undefined }} 'q' \u202e"])
