@@ -171,6 +171,9 @@ class _Models(Mapping[str, type[Spec]]):
     def __getitem__(self, name: str) -> type[Spec]:
         return kind_of(name).spec
 
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES
+
     def __iter__(self) -> Iterator[str]:
         return iter(_MODULES)
 
