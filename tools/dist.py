@@ -29,7 +29,7 @@ TRIED = {
     "emulator": "from dbc_iac.emulator.embedded import EmbeddedNetwork as E, WorldSpec\nwith E(WorldSpec()): pass",
     "graph": "from dbc_iac.views.html.layout import can_lay_out\nassert can_lay_out()",
     "mnemonic": (
-        "from dbc_iac.api.auth.keys import Sr25519Key\nfrom dbc_iac.api.secret import SecretText\n"
+        "from dbc_iac.api.auth.keys import Sr25519Key\nfrom dbc_iac.secret import SecretText\n"
         "Sr25519Key.from_mnemonic(SecretText('bottom drive obey lake curtain smoke basket hold race lonely fit walk'))"
     ),
     "objectstore": "import obstore, dbc_iac.state.backends.objectstore",

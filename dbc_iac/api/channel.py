@@ -32,10 +32,10 @@ from dbc_iac.api.http import Reply
 from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, Effect, NotSent, Outcome, RefusalKind, Refused, Unknown, classify
 from dbc_iac.api.responses import read
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.api.wire_types import UnsafeWireValue, check_json
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 
 Envelope = dict[str, Json]
 Authority = Callable[[], Envelope]

@@ -17,8 +17,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
+from dbc_iac.secret import SecretText
 
 MIB = 1024 * 1024
 CONNECT_WITHIN = 10.0

@@ -27,7 +27,7 @@ from dbc_iac.api.http import (
     system_reason,
     too_long,
 )
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 """Its own command line, which it can do without: with rich and pygments it takes longer to import than the rest."""

@@ -26,7 +26,7 @@ from dbc_iac.api.http import (
     system_reason,
     too_long,
 )
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 MAX_HEAD = 100 * 1024
 """Bytes of an answer that are not its body: its head, and the framing of chunks."""

@@ -11,8 +11,8 @@ from typing import Annotated
 from msgspec import field
 
 from dbc_iac.api import patterns
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import Body, HiddenText, JsonInt, StringInt, Text, TextList, UnsafeWireValue
+from dbc_iac.secret import SecretText
 
 __all__ = [
     "BareMetalChange",

@@ -20,7 +20,7 @@ from msgspec.structs import fields
 
 from dbc_iac.api.outcome import ShapeError
 from dbc_iac.api.patterns import SEGMENT
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 T = TypeVar("T")
 Id = NewType("Id", str)

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from dbc_iac.api.outcome import InconclusiveError, ShapeError
 from dbc_iac.api.responses import Id, StoredImage, read
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 
 class SnapshotView(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ from dbc_iac.api.http import (
 )
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import CLIENT_PAUSE, NotSent, Unknown
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 if TYPE_CHECKING:
     import httpx

@@ -18,8 +18,8 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from dbc_iac.api import patterns
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 
 INT32 = 2**31 - 1
 

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Effect, NotSent, RefusalKind, Refused, Unknown
 from dbc_iac.api.refusals import REFUSED
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.goal_result import UNPROVEN, GoalResult, Proof, Verdict, failed_with
 from dbc_iac.apply.hook import Hook
@@ -28,6 +27,7 @@ from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Connect
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus, Needs
 from dbc_iac.plan.model import Change
+from dbc_iac.secret import SecretText
 
 TRIES = 6
 """Number of tries of a call that was not sent, was refused for a transient reason, or has an unknown outcome."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from dbc_iac.api.channel import Channel
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext, Goal
@@ -17,6 +16,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.files import SUFFIX
 from dbc_iac.plan.model import Change
 from dbc_iac.plan.schedule.step_builder import CompiledPlan
+from dbc_iac.secret import SecretText
 from dbc_iac.state.document import Binding
 
 _FILE = f"later{SUFFIX}"

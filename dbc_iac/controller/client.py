@@ -6,12 +6,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import SCHEMA, conninfo
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import failure
 from dbc_iac.manifest.secrets import SecretResolver
+from dbc_iac.secret import SecretText
 
 T = TypeVar("T")
 SCHEMA_VARIABLE = "DBC_IAC_CONTROLLER_SCHEMA"

@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from dbc_iac import __version__
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
+from dbc_iac.secret import SecretText
 from dbc_iac.state.backends.postgres import required_tls
 
 SCHEMA = "dbc_iac_controller"

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import SourceSpec
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
+from dbc_iac.secret import SecretText
 
 MAX_FILES = 100_000
 """Maximum number of files of a commit."""

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from dbc_iac.api.http import is_loopback
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, RunResult, StartedRun
 from dbc_iac.diagnostics import failure
 from dbc_iac.manifest.secrets import SecretResolver
+from dbc_iac.secret import SecretText
 
 SIGNATURE = "X-Dbc-Iac-Signature-256"
 _TIMEOUT = 10.0

@@ -15,7 +15,6 @@ from typing import Any
 from msgspec import Struct
 
 from dbc_iac import __version__
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.child_process import GRACE, RunProcess, environment, secrets_of, started
 from dbc_iac.controller.database import conninfo
 from dbc_iac.controller.fleet import Fleet, byte_count
@@ -25,6 +24,7 @@ from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.text import sentences
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
+from dbc_iac.secret import SecretText
 from dbc_iac.views.text.diagnostics import diagnostics_json
 
 LEASE = 60.0

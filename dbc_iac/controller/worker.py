@@ -32,7 +32,6 @@ from msgspec import Struct, field
 from procrastinate import exceptions
 from procrastinate.jobs import Status
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import SCHEMA, NewerVersionError, conninfo
 from dbc_iac.controller.fleet import Fleet, SourceSpec
 from dbc_iac.controller.mirrors import Mirrors
@@ -44,6 +43,7 @@ from dbc_iac.controller.tables import stored
 from dbc_iac.controller.text import sentences
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, place_of
 from dbc_iac.files.reading import real_path
+from dbc_iac.secret import SecretText
 
 _LOG = logging.getLogger("dbc_iac.controller")
 TICK = "* * * * * */2"  # seconds are the last field

@@ -25,11 +25,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from pydantic_core import PydanticCustomError
 
 from dbc_iac.api.http import HEADER_VALUE
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError, ExitCode, Severity, SourceRange, failure
 from dbc_iac.files.reading import read_file
 from dbc_iac.manifest.trust import program_environment, refuse_untrusted
 from dbc_iac.manifest.validators import Form, SecretForm, wrong
+from dbc_iac.secret import SecretText
 
 _LOG = logging.getLogger("dbc_iac.manifest")
 LITERAL = "literal_secret"

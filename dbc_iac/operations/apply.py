@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.apply import ApplyOptions, Event, Executor, Hook, JournalWriter, Report, Run, Stop, rebound
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
@@ -25,6 +24,7 @@ from dbc_iac.operations.errored_state import keep_errored_state
 from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Plan
+from dbc_iac.secret import SecretText
 from dbc_iac.state import owner
 from dbc_iac.state.journal import StateBackup
 

@@ -13,10 +13,10 @@ from dbc_iac.state import State
 from dbc_iac.state.sealed import encrypted_without_key, is_sealed
 
 if TYPE_CHECKING:
-    from dbc_iac.api.secret import SecretText
     from dbc_iac.manifest.project import EncryptionSpec, OlderKey
     from dbc_iac.manifest.secrets import SecretRef, SecretResolver
     from dbc_iac.plan import Plan
+    from dbc_iac.secret import SecretText
     from dbc_iac.state.backends.backend import Backend
     from dbc_iac.state.encryption import KeyReader, Keyring
 

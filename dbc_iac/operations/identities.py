@@ -24,7 +24,6 @@ from dbc_iac.api.auth.keystore import open_keystore
 from dbc_iac.api.auth.sessions import SessionStore, cache_directory
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.files.reading import MIB, file_problem, read_file, read_given, read_inside
@@ -36,6 +35,7 @@ from dbc_iac.manifest.load import LoadedProject
 from dbc_iac.manifest.secrets import IN_A_HEADER, SecretResolver
 from dbc_iac.manifest.trust import refuse_untrusted
 from dbc_iac.operations.runtime import Runtime
+from dbc_iac.secret import SecretText
 
 _MAX_BYTES = MIB
 """Bytes of a keystore, or of a file of signatures."""

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import failure
 from dbc_iac.files.outputs import writing
 from dbc_iac.files.reading import read_given
@@ -18,6 +17,7 @@ from dbc_iac.operations.encryption import Keys, opened, opened_here, sealed_plan
 from dbc_iac.plan import Plan
 from dbc_iac.plan.serialization import read_plan
 from dbc_iac.plan.signature import new_key, public_key, sign, verified
+from dbc_iac.secret import SecretText
 from dbc_iac.state import State
 from dbc_iac.state.backup import read_backup
 

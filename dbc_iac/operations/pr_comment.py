@@ -16,12 +16,12 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from dbc_iac.api.http import HEADER_VALUE, MIB, ExchangeError, Limits, SettingError
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import HttpClient
 from dbc_iac.diagnostics import ExitCode, failure
 from dbc_iac.files.reading import read_file, read_given, real_path
 from dbc_iac.json import load_json
 from dbc_iac.manifest.trust import refuse_untrusted
+from dbc_iac.secret import SecretText
 
 _LIMITS = Limits(30.0, 32 * MIB)
 _PAGES = 50

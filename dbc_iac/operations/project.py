@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.kinds import MODELS, Inventory, Resource
 from dbc_iac.kinds.framework.spec import Spec
@@ -31,6 +30,7 @@ from dbc_iac.operations.secrets import secrets_of, with_all_missing
 from dbc_iac.plan.context import PlanContext, listed
 from dbc_iac.plan.decide.moved_blocks import renamed
 from dbc_iac.plan.model import canonical_digest
+from dbc_iac.secret import SecretText
 from dbc_iac.state import State, Store, owner
 from dbc_iac.views.redaction import Redaction
 

@@ -7,7 +7,6 @@ import secrets as random
 from pathlib import Path
 
 from dbc_iac.api.auth.keys import Sr25519Key
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import failure
 from dbc_iac.files.outputs import write_new_files, writing
 from dbc_iac.files.reading import read_inside, real_path
@@ -17,6 +16,7 @@ from dbc_iac.manifest.project import FILE
 from dbc_iac.manifest.scaffold import SEED, scaffold
 from dbc_iac.operations.pipelines import pipeline_for
 from dbc_iac.operations.schemas import contracts
+from dbc_iac.secret import SecretText
 
 _SCHEMAS = ("project.schema.json", "manifest.schema.json")
 

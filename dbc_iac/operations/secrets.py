@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, Severity
 from dbc_iac.kinds import Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.inventory import unusable_secret
@@ -14,6 +13,7 @@ from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.manifest.origins import merge_instances
 from dbc_iac.manifest.secrets import MISSING, SecretRef, SecretResolver
 from dbc_iac.plan import Plan
+from dbc_iac.secret import SecretText
 from dbc_iac.views.redaction import SHORTEST
 
 

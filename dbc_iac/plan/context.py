@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import failure
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import Connect
+from dbc_iac.secret import SecretText
 from dbc_iac.state.document import State
 
 if TYPE_CHECKING:

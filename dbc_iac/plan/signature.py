@@ -14,9 +14,9 @@ from nacl.encoding import HexEncoder
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import load_json
+from dbc_iac.secret import SecretText
 
 _MARK, _VERSION = "dbcIacSignedPlan", 1
 _HEX = re.compile(r"[0-9a-f]{64}")

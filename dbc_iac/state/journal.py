@@ -14,9 +14,9 @@ from typing import Any
 from msgspec import Struct, field
 
 from dbc_iac.address import Address
-from dbc_iac.api.secret import refuse_secrets
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
+from dbc_iac.secret import refuse_secrets
 from dbc_iac.state.backends.backend import Backend, code_of
 from dbc_iac.state.document import FORMAT_VERSION, Binding, PendingOperation, State
 from dbc_iac.state.migration import migrated_record

@@ -14,9 +14,9 @@ from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from dbc_iac.api.secret import refuse_secrets
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json, load_json
+from dbc_iac.secret import refuse_secrets
 from dbc_iac.state.backends.backend import Backend, DeniedError, MovedError
 from dbc_iac.state.document import FORMAT_VERSION, MAX_VALUES, State
 from dbc_iac.state.journal import Journal, StateBackup, records_after

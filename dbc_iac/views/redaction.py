@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 T = TypeVar("T")
 SHORTEST = 6

@@ -19,9 +19,9 @@ from dbc_iac.api.auth.keys import Nonce, SessionId, Sr25519Key
 from dbc_iac.api.auth.sessions import SessionStore
 from dbc_iac.api.channel import Channel, Connections
 from dbc_iac.api.idempotency import CallEvent
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode
 from dbc_iac.emulator.virtual_clock import virtual_loop
+from dbc_iac.secret import SecretText
 from tests.recordings import RECORDINGS
 
 T = TypeVar("T")

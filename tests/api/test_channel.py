@@ -22,9 +22,9 @@ from dbc_iac.api.auth.sessions import SessionStore
 from dbc_iac.api.channel import Channel, bad_session_id
 from dbc_iac.api.idempotency import CallClass, CallEvent
 from dbc_iac.api.outcome import Done, NotSent, RefusalKind, Refused, Unknown
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import MAX_BYTES
 from dbc_iac.api.wire_types import UnsafeWireValue
+from dbc_iac.secret import SecretText
 from tests.api.support import TARGET, Script, channel, connections, key, nonce, ok, run, session_id
 
 RENTER = WalletCredentials(key("renter"))

@@ -34,8 +34,8 @@ from dbc_iac.api.http import (
 from dbc_iac.api.http_exchange import proxy_of
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode, HttpClient
+from dbc_iac.secret import SecretText
 from tests.api.support import run
 from tests.raw_server import OK, Send, certificate, raw_server
 

@@ -13,8 +13,8 @@ import pytest
 
 from dbc_iac.api.http import MIB, PLAIN_URL, BrokenError, ExchangeError, Limits, Reply, UnusableError
 from dbc_iac.api.plain_http import MAX_HEAD, _Connection
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import HttpClient
+from dbc_iac.secret import SecretText
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 LIMITS = Limits(30.0, MIB)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbc_iac.api import requests
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import INT32, UnsafeWireValue, check_json, segment
+from dbc_iac.secret import SecretText
 
 VM: dict[str, Any] = {
     "task_id": "A" * 22,

@@ -20,8 +20,8 @@ from dbc_iac.api import responses, storage_responses
 from dbc_iac.api.outcome import Done, Unknown, decoded
 from dbc_iac.api.outcome import ShapeError as Shape
 from dbc_iac.api.responses import read, secrets_of
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import AddedServer, ServerView
+from dbc_iac.secret import SecretText
 from tests.api.support import exchanges
 
 vm_details = partial(read, responses.VmDetails)

@@ -13,8 +13,8 @@ import pytest
 from dbc_iac.api.http import Reply
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import NotSent, Unknown
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import ClientNode, InsecureUrl
+from dbc_iac.secret import SecretText
 from tests.api.support import Script, ok, run
 
 BODY = b'{"peer_nodes_list":[],"additional":{"password":"Canary"}}'

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.plan.signature import public_key
+from dbc_iac.secret import SecretText
 from dbc_iac.state.backends.http import HttpBackend
 from dbc_iac.state.backends.objectstore import ObjectStoreBackend
 from dbc_iac.state.backends.postgres import Database, PostgresBackend

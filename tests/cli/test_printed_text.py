@@ -14,12 +14,12 @@ import click
 import pytest
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import confirm
 from dbc_iac.cli.progress_reporting import EventLog
 from dbc_iac.cli.runtime import CommandRuntime
 from dbc_iac.diagnostics import Diagnostic, Severity
+from dbc_iac.secret import SecretText
 from dbc_iac.views.markdown.plan import plan_markdown
 from tests.projects import Emulated, project, vm
 from tests.views.plans import plan

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from dbc_iac.api.auth.keys import Sr25519Key, b58decode, multisig_address, public_key_of, verify
-from dbc_iac.api.secret import SecretText
 from dbc_iac.emulator.authority import Session
+from dbc_iac.secret import SecretText
 from tests.api.support import nonce, session_id, signed_texts
 from tests.cli.test_manager_port import SERVER, Manager, rack, written
 from tests.projects import NODE_ID, PROJECT, SEED, Emulated, Project, document, project, vm

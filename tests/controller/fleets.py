@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import conninfo
 from dbc_iac.controller.fleet import Fleet, load_fleet
 from dbc_iac.controller.store import Store
+from dbc_iac.secret import SecretText
 from tests.state.servers import postgres
 
 T = TypeVar("T")

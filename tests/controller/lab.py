@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.records import StackStatus
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.worker import Ended, Worker, WorkerOptions
 from dbc_iac.emulator import Network, WorldSpec
 from dbc_iac.emulator.http.listener import Listener
 from dbc_iac.emulator.server import node_handler
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, info, new_schema
 from tests.controller.repositories import Origin
 from tests.projects import NODE, NODE_ID, PROJECT, SEED, vm

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller import worker as worker_module
 from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
 from dbc_iac.controller.running import WorkerContext
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.worker import Worker, WorkerOptions
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, info, new_schema
 from tests.controller.repositories import Origin
 from tests.state.servers import postgres

@@ -7,10 +7,10 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.child import _shown
 from dbc_iac.controller.reconcile import RunEnd
 from dbc_iac.controller.records import Outcome, Phase
+from dbc_iac.secret import SecretText
 from dbc_iac.views.redaction import Redaction
 from tests.views.plans import plan
 

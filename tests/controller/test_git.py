@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import SourceSpec
 from dbc_iac.controller.git import FetchLimits, Repository
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic, DiagnosticError
+from dbc_iac.secret import SecretText
 from tests.controller.repositories import Origin
 from tests.raw_server import raw_server
 

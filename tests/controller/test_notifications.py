@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller import notifications
 from dbc_iac.controller.notifications import SIGNATURE, Notifier, events, notifier
 from dbc_iac.controller.records import Outcome, Phase, RunResult, StartedRun
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, on_store
 
 SECRET, URL = "signature-canary", "https://hooks.example.org/path-canary"

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import conninfo
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from dbc_iac.controller.worker import Worker, WorkerOptions
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, info, new_schema
 from tests.state.servers import postgres
 

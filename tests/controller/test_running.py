@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller import running
 from dbc_iac.controller.git import Repository
 from dbc_iac.controller.mirrors import Mirrors
@@ -18,6 +17,7 @@ from dbc_iac.controller.records import Outcome, RunResult, StartedRun
 from dbc_iac.controller.running import StackRun, WorkerContext
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import failure
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, info, new_schema
 from tests.controller.lab import files
 from tests.controller.repositories import Origin

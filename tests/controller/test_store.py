@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.database import conninfo
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, info, new_schema, on_store
 from tests.state.servers import postgres
 

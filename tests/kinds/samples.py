@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import NotSent
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 from dbc_iac.kinds import MODELS, Inventory, Resource, kind_of
 from dbc_iac.kinds.framework.capabilities import Host
@@ -22,6 +21,7 @@ from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import SpecField
 from dbc_iac.kinds.framework.values import GoalInput
+from dbc_iac.secret import SecretText
 from tests.kinds.shown import FILE, SNAPSHOT, RecordingChannel, details, reader
 
 IN_PLACE = {Behaviour.ONLINE, Behaviour.OFFLINE, Behaviour.COLD_BOOT, Behaviour.RUNNING, Behaviour.ONCE}

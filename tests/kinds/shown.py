@@ -15,13 +15,13 @@ from msgspec.structs import asdict, replace
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.outcome import Done, NotSent, Outcome, Refused, Unknown
 from dbc_iac.api.responses import Id, LanView, NodeHardware, StoredImage, VmDetails, VmDisk, read
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import DeeplinkView, Progress, ServerView, SnapshotView
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.rules import Facts
 from dbc_iac.kinds.framework.values import Lookup
+from dbc_iac.secret import SecretText
 
 TARGET = "5" * 64
 ROUTE = Route("Node/gpu-a", TARGET, "tenant", ("default",), "112")

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from dbc_iac.api import requests
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import INT32, segment
 from dbc_iac.kinds import MODELS, kind_of
 from dbc_iac.kinds.framework.spec import SpecField
+from dbc_iac.secret import SecretText
 from tests.api.test_requests import SERVER, VM
 from tests.examples import examples
 

@@ -23,11 +23,11 @@ from dbc_iac.api.auth.credentials import (
     WalletCredentials,
 )
 from dbc_iac.api.endpoints import ALL, Endpoint
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import Body
 from dbc_iac.emulator.gpu.node import OPERATIONS
 from dbc_iac.emulator.http import relay
 from dbc_iac.emulator.http.answer import Response
+from dbc_iac.secret import SecretText
 from tests.api.support import TASK, Script, channel, key, ok, session_id
 from tests.api.support import run as run_loop
 from tests.conformance.compare import Broken, read_body

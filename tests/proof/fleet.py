@@ -29,7 +29,6 @@ from psycopg import sql
 from dbc_iac.api.endpoints import ALL
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.raw_request import class_of
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller import worker as worker_module
 from dbc_iac.controller.database import conninfo
 from dbc_iac.controller.fleet import load_fleet
@@ -42,6 +41,7 @@ from dbc_iac.emulator.http.answer import Response
 from dbc_iac.emulator.http.evhttp import Asked
 from dbc_iac.emulator.http.listener import Listener
 from dbc_iac.emulator.server import node_handler
+from dbc_iac.secret import SecretText
 from tests.controller.queues import Simulated, queue, working
 from tests.controller.repositories import Origin
 from tests.projects import NODE, NODE_ID, PROJECT, SEED, document, vm

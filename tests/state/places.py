@@ -13,7 +13,7 @@ import psycopg
 from obstore.store import ObjectStore
 from psycopg import sql
 
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from dbc_iac.state import State, Store
 from dbc_iac.state.backends.backend import Backend
 from dbc_iac.state.backends.http import HttpBackend

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError, ExitCode
+from dbc_iac.secret import SecretText
 from dbc_iac.state import Binding, PendingOperation, State, Store, fold, owner
 from dbc_iac.state.backends.backend import LeaseLostError
 from dbc_iac.state.backends.local import LocalBackend

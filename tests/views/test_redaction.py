@@ -6,10 +6,10 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.apply.report import Event, Report
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.model import Action, FieldChange
+from dbc_iac.secret import SecretText
 from dbc_iac.views.redaction import Redaction
 from tests.views.plans import change, everything, plan
 

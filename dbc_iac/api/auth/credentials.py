@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from dbc_iac.api.auth.keys import Nonce, SessionId, Sr25519Key, multisig_address, public_key_of, verify
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 
 NonceSource = Callable[[], Nonce]
 """Gives a fresh nonce each time."""

@@ -20,7 +20,7 @@ from uuid import UUID
 import sr25519
 from msgspec import Struct
 
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _SS58_PREFIX = 42

@@ -11,8 +11,8 @@ import hashlib
 import sr25519
 
 from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key, b58decode
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
+from dbc_iac.secret import SecretText
 
 _HEADER = bytes([48, 83, 2, 1, 1, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32])
 _DIVIDER = bytes([161, 35, 3, 33, 0])

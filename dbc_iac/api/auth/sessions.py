@@ -18,8 +18,8 @@ from pathlib import Path
 
 from dbc_iac.api.auth.credentials import SessionCredentials, SessionOwner
 from dbc_iac.api.auth.keys import SessionId
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import load_json
+from dbc_iac.secret import SecretText
 
 _FORMAT = 1
 _MAX = 64 * 1024

@@ -15,7 +15,6 @@ from dbc_iac.api.endpoints import ALL, Asks
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
 from dbc_iac.api.raw_request import CREDENTIALS, RawReply, asks_of, class_of, exchange
-from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
@@ -27,6 +26,7 @@ from dbc_iac.cli.runtime import standard_input
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.files.reading import read_given
 from dbc_iac.json import Json, load_json
+from dbc_iac.secret import SecretText
 from dbc_iac.views.redaction import HIDDEN
 
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 from msgspec import Struct, field
 
 from dbc_iac.api.channel import Channel, Connections
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.apply.waiting import Poller
 from dbc_iac.cli.app import App
@@ -22,6 +21,7 @@ from dbc_iac.kinds.framework.cached_reader import CachedReader
 from dbc_iac.kinds.framework.goal import ActContext
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.project import Project
+from dbc_iac.secret import SecretText
 from dbc_iac.state import State
 
 T = TypeVar("T")

@@ -9,7 +9,6 @@ import click
 from dbc_iac.api.endpoints import instances
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.requests import DeeplinkPassword
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import DeeplinkView
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops.console import Console, run
@@ -22,6 +21,7 @@ from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.json import Json
 from dbc_iac.kinds.bare_metal.instance import BareMetalInstanceSpec
+from dbc_iac.secret import SecretText
 from dbc_iac.views.redaction import HIDDEN
 from dbc_iac.views.text.tables import object_text
 

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import click
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.diagnostics import failure
 from dbc_iac.files.reading import read_given
 from dbc_iac.manifest.secrets import read_secret
+from dbc_iac.secret import SecretText
 
 F = TypeVar("F", bound=Callable[..., Any])
 

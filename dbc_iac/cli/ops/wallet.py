@@ -15,7 +15,6 @@ import click
 from dbc_iac.api.auth.credentials import MultisigCredentials, NodeKeyCredentials, WalletCredentials
 from dbc_iac.api.auth.keys import Nonce, SessionId, Signable, Sr25519Key, multisig_address
 from dbc_iac.api.endpoints import nodes
-from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
@@ -35,6 +34,7 @@ from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.project import Project
+from dbc_iac.secret import SecretText
 from dbc_iac.views.text.tables import table
 
 

@@ -14,7 +14,6 @@ import click
 
 from dbc_iac.api.auth.credentials import CollectedSignature, MultisigCredentials, NodeKeyCredentials, WalletCredentials
 from dbc_iac.api.auth.keys import KeyMaterialError, Sr25519Key
-from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops.lookup import unknown
 from dbc_iac.cli.ops.outcomes import failed
@@ -24,6 +23,7 @@ from dbc_iac.files.writing import write_new
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.operations.identities import collected_signatures
 from dbc_iac.operations.project import Project
+from dbc_iac.secret import SecretText
 
 F = TypeVar("F", bound=Callable[..., Any])
 

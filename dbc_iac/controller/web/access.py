@@ -9,10 +9,10 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from dbc_iac.api.http import is_loopback
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.diagnostics import failure
 from dbc_iac.manifest.secrets import SecretResolver
+from dbc_iac.secret import SecretText
 
 MIN_TOKEN = 20
 """Characters of the shortest token."""

@@ -11,8 +11,8 @@ from datetime import datetime
 from itsdangerous import BadSignature, Signer, URLSafeSerializer
 from msgspec import Struct
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.web.access import same
+from dbc_iac.secret import SecretText
 
 COOKIE = "dbc_iac_session"
 SECONDS = 12 * 3600

@@ -16,7 +16,6 @@ from dbc_iac.api import patterns, requests
 from dbc_iac.api.endpoints import bare_metal
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import ServerView
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json, value_text
@@ -34,6 +33,7 @@ from dbc_iac.kinds.framework.types import Host, IpmiUser, NonEmptyText, Port, Se
 from dbc_iac.kinds.framework.values import GoalInput, Lookup, Observation, unread
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.validators import SecretForm
+from dbc_iac.secret import SecretText
 from dbc_iac.state.document import Binding
 
 CAP = 51

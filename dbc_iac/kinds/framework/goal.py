@@ -16,12 +16,12 @@ from msgspec import Struct, StructMeta, field
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.images.files import FileAt
+from dbc_iac.secret import SecretText
 from dbc_iac.state.document import Binding
 
 _IRREGULAR = {"setting": "set"}

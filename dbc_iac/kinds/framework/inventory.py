@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct, field
 
 from dbc_iac.address import Address
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode, Severity, SourceRange
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.spec import Spec, SpecField
+from dbc_iac.secret import SecretText
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import Unreadable
 from dbc_iac.kinds.framework.ownership_marker import Marker
 from dbc_iac.kinds.framework.route import Route
+from dbc_iac.secret import SecretText
 from dbc_iac.state.document import Binding
 
 

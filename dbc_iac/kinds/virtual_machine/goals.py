@@ -13,13 +13,13 @@ from dbc_iac.api.endpoints import disks, vms
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome
 from dbc_iac.api.responses import VmDisk
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json, value_text
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import AcknowledgedGoal, ActContext, Goal, GoalState, GoalStatus, Needs, unseen
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Sent, spec_fields
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
+from dbc_iac.secret import SecretText
 
 TRANSITIONAL = frozenset(
     {"creating", "starting", "being shutdown", "being poweroff", "restarting", "resetting", "deleting"}

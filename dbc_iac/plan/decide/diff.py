@@ -12,7 +12,6 @@ from functools import partial
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, ExitCode
 from dbc_iac.json import Json, value_text
 from dbc_iac.kinds import Kind, Observation, Resource, kind_of
@@ -24,6 +23,7 @@ from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.model import FieldChange
 from dbc_iac.plan.observe.tracked_objects import TrackedObject
+from dbc_iac.secret import SecretText
 from dbc_iac.state.document import Binding
 
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one

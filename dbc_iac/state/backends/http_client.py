@@ -13,9 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import Struct, field
 
 from dbc_iac.api.http import MIB, ExchangeError, Limits, Reply, basic
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.transport import HttpClient
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 from dbc_iac.state.backends.backend import denied, unreachable
 
 LIMITS = Limits(40.0, 256 * MIB)

@@ -23,9 +23,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 from dbc_iac.state.backends.backend import LeaseLostError, MovedError, Stored, denied, parse_holder, unreachable
 from dbc_iac.state.backends.remote import RemoteBackend, held_until
 

@@ -20,9 +20,9 @@ from nacl.public import Box, PrivateKey, PublicKey
 from nacl.secret import SecretBox
 from nacl.utils import random
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity, failure
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 
 SIZE = 32
 """Bytes of every key."""

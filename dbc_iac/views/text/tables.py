@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from pydantic.alias_generators import to_camel
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.json import Json
+from dbc_iac.secret import SecretText
 from dbc_iac.views.redaction import HIDDEN
 from dbc_iac.views.text.lines import escaped
 

@@ -14,7 +14,7 @@ from dbc_iac.api.auth.credentials import (
     WalletCredentials,
 )
 from dbc_iac.api.auth.keys import public_key_of, verify
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from tests.api.support import key, nonce, session_id
 
 MEMBERS = [key(name) for name in ("ms1", "ms2", "ms3")]

@@ -22,7 +22,7 @@ from dbc_iac.api.auth.keys import (
     ss58_encode,
     verify,
 )
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from tests.api.support import key, nonce
 
 W1 = "5Dy8ULx1De6u3WE9ixpy1VKK2CVssvsjQT15qcmQsG662Zj4"

@@ -13,7 +13,7 @@ from nacl.secret import SecretBox
 
 from dbc_iac.api.auth.keys import KeyMaterialError
 from dbc_iac.api.auth.keystore import open_keystore
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from tests.api.support import key
 
 SEED = hashlib.sha256(b"made-up-renter").digest()

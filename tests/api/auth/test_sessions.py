@@ -11,7 +11,7 @@ import pytest
 
 from dbc_iac.api.auth.credentials import SessionCredentials, WalletCredentials
 from dbc_iac.api.auth.sessions import SessionStore, cache_directory
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from tests.api.support import TARGET, key, raw_signature, session_id
 
 RENTER = WalletCredentials(key("renter"))

@@ -18,7 +18,7 @@ import dbc_iac
 from dbc_iac.api.auth.credentials import Credentials, MultisigCredentials, WalletCredentials
 from dbc_iac.api.auth.keys import Nonce, SessionId, b58check_encode, b58encode, verify
 from dbc_iac.api.idempotency import CallClass
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from tests.api.support import Script, channel, exchanges, key, nonce, ok, run, session_id, signed_texts
 
 UUID_TEXT = "a2abb402-29ae-4957-bf37-5961d529c1b8"

@@ -14,9 +14,9 @@ from dbc_iac.api.endpoints import ALL, Asks, bare_metal, disks, images, instance
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, NotSent, Outcome, RefusalKind, Refused, Unknown
 from dbc_iac.api.responses import CreatedVm, Peer, StoredImage
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import Progress
 from dbc_iac.api.wire_types import UnsafeWireValue
+from dbc_iac.secret import SecretText
 from tests.api.support import TARGET, TASK, Script, channel, key, ok, run, session_id
 from tests.api.test_responses import DETAILS, SERVER
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from msgspec.structs import fields
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.cli.ops.api import blanked, secrets_in
 from dbc_iac.emulator import FaultSpec
+from dbc_iac.secret import SecretText
 from tests.api.test_responses import REPLIES
 from tests.cli.test_instances import MANAGER_SEED, SERVER_KEY, WORLD
 from tests.projects import NODE_ID, Emulated, document, project

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.api.auth.keys import Sr25519Key, multisig_address, public_key_of, verify
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from tests.projects import NODE_ID, SEED, Emulated, Project, document, project, vm
 
 SEEDS = ["11" * 32, "22" * 32, "33" * 32]

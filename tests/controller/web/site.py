@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
@@ -21,6 +20,7 @@ from dbc_iac.controller.web.metrics import Metrics
 from dbc_iac.diagnostics import Diagnostic, Severity
 from dbc_iac.plan.decide.deletions import data_loss
 from dbc_iac.plan.model import Change, Placement, Plan
+from dbc_iac.secret import SecretText
 from dbc_iac.views.text.diagnostics import diagnostics_json
 from tests.controller.fleets import fleet
 from tests.kinds.shown import ROUTE

@@ -16,7 +16,6 @@ import httpx
 import procrastinate
 import pytest
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.controller.fleet import Fleet
 from dbc_iac.controller.records import Outcome, Phase, RunResult
 from dbc_iac.controller.store import Store
@@ -27,6 +26,7 @@ from dbc_iac.controller.web.metrics import Metrics
 from dbc_iac.controller.web.server import serving
 from dbc_iac.controller.worker import Worker, WorkerOptions
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.secret import SecretText
 from tests.controller.fleets import fleet, on_store
 from tests.controller.web.site import BEARER, ELSEWHERE, GITHUB, GITLAB, HERE, TOKEN, browsing
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import Diagnostic
 from dbc_iac.kinds import Observation, kind_of
 from dbc_iac.plan.check.preflight import PreflightFacts, check_preflight
 from dbc_iac.plan.model import Action, Change, FieldChange, Identity, Placement
 from dbc_iac.plan.observe.refresh import RefreshedState
+from dbc_iac.secret import SecretText
 from tests.kinds.shown import reader
 from tests.plan.case import Case
 from tests.projects import NODE_ID

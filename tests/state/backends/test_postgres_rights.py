@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 from dbc_iac.state.backends.backend import Stored
 from dbc_iac.state.backends.postgres import Database, PostgresBackend
 from tests.projects import PROJECT, Project, Result, project, vm

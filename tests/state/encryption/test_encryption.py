@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nacl.public import PrivateKey
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.secret import SecretText
 from dbc_iac.state import Store
 from dbc_iac.state.backends.local import LocalBackend
 from dbc_iac.state.encryption import (

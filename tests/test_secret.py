@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from dbc_iac.api.secret import SecretText
+from dbc_iac.secret import SecretText
 
 CANARY = "canary-7f3a"
 
