@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dbc_iac.api.secret import SecretText
 from dbc_iac.api.storage_responses import ServerView
 from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.bare_metal.server import CAP, find_server
 from dbc_iac.kinds.framework.cached_reader import Known, Unreadable
 from dbc_iac.kinds.framework.values import Lookup
+from dbc_iac.secret import SecretText
 from tests.kinds.shown import ROUTE, SERVER, SILENT, reader
 
 LISTED = {SERVER.node_id: SERVER}
