@@ -7,11 +7,15 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from dbc_iac.diagnostics import MAX_SUMMARY, Diagnostic
 from dbc_iac.state.encryption import keys
 from dbc_iac.views import error_explanations
 from dbc_iac.views.text import diagnostics, problems
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")  # its limits of time are those of a machine without other work
 
 _LONGEST_WORD = 24
 """Characters that a word counts at most: longer ones are paths, ids and names of users, which stay whole."""

@@ -47,7 +47,7 @@ def read_back(text: str) -> Any:
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_text_of_a_node_is_read_back_as_it_was(said: str) -> None:
     fields: dict[str, Json] = {"description": said, "ports.ssh": 22}
     one = UnmanagedObject("VirtualMachine", "task", "Node/gpu-a", ROUTE, "nobody's", fields=fields)

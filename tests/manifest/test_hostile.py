@@ -132,7 +132,7 @@ def test_an_expression_keeps_its_type(text: str, value: object) -> None:
 
 
 @given(st.text("{}%#|()[]'\"abcvar.each 0123*+-~,=", max_size=40))
-@settings(max_examples=examples(suite=80, proof=400), deadline=None)
+@settings(max_examples=examples(suite=80, proof=400))
 def test_any_template_returns_a_value_or_a_diagnostic(text: str) -> None:
     _, codes = rendered("{{" + text + "}}", a=1)
     assert set(codes) <= {"template"}
@@ -147,7 +147,7 @@ _KEYS = ("apiVersion", "kind", "metadata", "spec", "forEach", "x-y", "other")
 
 
 @given(st.dictionaries(st.sampled_from(_KEYS), _JSON), st.sampled_from([None, *sorted(MODELS)]), _JSON)
-@settings(max_examples=examples(suite=60, proof=300), deadline=None)
+@settings(max_examples=examples(suite=60, proof=300))
 def test_any_document_returns_resources_or_diagnostics(value: dict[str, Any], kind: str | None, spec: Any) -> None:
     import json
 

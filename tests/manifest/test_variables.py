@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -92,7 +92,6 @@ spec:
         return json.loads(shown.spec.json_), shown.spec.text
 
 
-@settings(deadline=None)
 @given(VALUES.filter(lambda v: isinstance(v, list | dict)))
 def test_a_list_or_map_has_the_same_types_at_any_depth_wherever_it_is_set(value: Any) -> None:
     kind: Type = "list" if isinstance(value, list) else "map"

@@ -115,7 +115,7 @@ def test_every_field_that_is_sent_is_covered() -> None:
 
 @pytest.mark.parametrize("name", [name for name, sent in SENT.items() if sent is not None])
 @given(value=VALUES)
-@settings(max_examples=examples(suite=50, proof=300), deadline=None)
+@settings(max_examples=examples(suite=50, proof=300))
 def test_a_value_that_passes_validate_can_be_sent(name: str, value: Any) -> None:
     field, sent = FIELDS[name], SENT[name]
     assert sent is not None

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbc_iac.emulator import FaultSpec
@@ -54,8 +54,6 @@ def documents(machines: dict[str, Any], disks: dict[str, Any], sizes: dict[str, 
 
 @settings(
     max_examples=examples(suite=8, proof=100),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
 )
 @given(st.lists(STEP, min_size=1, max_size=3))

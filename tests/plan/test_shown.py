@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.examples import examples
@@ -40,8 +40,6 @@ DISK = {"vm": "trainer", "size": "30Gi"}
 
 @settings(
     max_examples=examples(suite=8, proof=100),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
 )
 @given(SPEC, SPEC, st.sets(st.sampled_from([*SPECS, "ports.ssh", "ports.forward", "login.username"])), st.booleans())

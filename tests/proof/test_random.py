@@ -169,7 +169,6 @@ TestRandom = RandomCourse.TestCase
 TestRandom.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=18,
-    deadline=None,
     derandomize=EXAMPLES <= 12,
     print_blob=True,
     report_multiple_bugs=False,

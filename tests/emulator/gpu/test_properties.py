@@ -44,7 +44,7 @@ async def _do(node: Node, kind: str, task_id: str, value: str) -> None:
         await node.ask(f"tasks.{kind}", task_id)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_STEP, max_size=25))
 @example([("create", IDS[1], "0"), ("wait", "", "0.1"), ("restart", IDS[1], ""), ("crash", IDS[1], "")])
 @example(

@@ -11,7 +11,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import ObjectStore
 
@@ -76,10 +76,6 @@ def all_of(backend: Backend) -> None:
                 write()
 
 
-QUICKLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@QUICKLY
 @given(replies=st.lists(REPLIES, min_size=1, max_size=9))
 def test_an_http_server_may_answer_anything(replies: list[Reply]) -> None:
     following = cycle(replies)
@@ -102,7 +98,6 @@ OBJECTS = st.builds(
 )
 
 
-@QUICKLY
 @given(objects=st.lists(OBJECTS, min_size=1, max_size=9))
 def test_an_object_store_may_hold_anything(objects: list[Object]) -> None:
     following = cycle(objects)

@@ -186,7 +186,6 @@ def refused(directory: Path) -> bool:
 
 @settings(
     max_examples=examples(suite=50, proof=300),
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
@@ -210,7 +209,7 @@ def _meant(content: bytes) -> list[object]:
     return [json.loads(line) for line in content.splitlines()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_state_that_is_cut_short_is_seen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     directory = tmp_path_factory.mktemp("sealed")
