@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from dbc_iac.address import Address
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
@@ -217,12 +219,14 @@ class VirtualMachine(Kind[VirtualMachineSpec], Host, Marked, Recoverable, UsesCa
     def adopt(self, task: GoalInput) -> Iterator[Goal]:
         """Goals with a start before the password, which a running guest sets; a VM that stays off keeps its own."""
         exists, *later = self.create(task)
-        yield exists
-        if task.desired.get("power") == "on" and task.observed.get("power") != "on":
-            yield self.power(task, to="on")
-        elif task.observed.get("power", "on") != "on":
+        now = task.observed.get("power")
+        if now != "on" and task.desired.get("power") == "on":
+            later.insert(0, self.power(task, to="on"))
+        elif now not in {"on", None}:
             later = [goal for goal in later if not isinstance(goal, VmPassword)]
-        yield from later
+            account = {p: v for p, v in task.desired.items() if p == "login.username"}
+            exists = replace(exists, fields={**exists.fields, **account})  # assumed, as by an import
+        yield from (exists, *later)
 
     def update(self, task: GoalInput) -> Iterator[Goal]:
         public_ip = str(task.desired.get("publicIp") or "")
