@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.projects import Emulated, project, vm
+from tests.projects import Emulated, vm
 from tests.state.places import local_store
 
 HOLDER = {"host": "runner-7", "command": "apply"}
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path, vm()))
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(vm())
 
 
 def held(emulated: Emulated) -> ExitStack:

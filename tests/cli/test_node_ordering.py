@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.cli.trials import act, converges, write
-from tests.projects import Emulated, project, vm
+from tests.projects import Emulated, vm
 from tests.proof.ends import Interposed, Point
 
 A, B = {"ssh": 20100, "vnc": 20101}, {"ssh": 20200, "vnc": 20201}
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
+def emulated(world: Callable[..., Emulated]) -> Emulated:
     """A machine of four GPUs."""
-    made = Emulated(project(tmp_path))
-    yield made
-    made.close()
+    return world()
 
 
 def gpus_of_vms(emulated: Emulated) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,8 @@ NODE: dict[str, Any] = {"id": NODE_ID, "identity": "tenant", "rentOrder": "112"}
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path, vm(publicIp="198.51.100.9", ports={"vnc": "auto"})))
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(vm(publicIp="198.51.100.9", ports={"vnc": "auto"}))
 
 
 @pytest.mark.parametrize("range_", [None, "2000-3000", "5895-5899"])

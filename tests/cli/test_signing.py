@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,10 +26,8 @@ HOSTILE = "A" * 32
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path, vm("a"), vm("b"), document("Disk", "x", {"vm": "a", "size": "1Gi"})))
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(vm("a"), vm("b"), document("Disk", "x", {"vm": "a", "size": "1Gi"}))
 
 
 def is_nonce(text: str) -> bool:

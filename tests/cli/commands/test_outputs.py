@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,8 @@ OUTPUTS = """  outputs:
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path, LAN, vm(network="lan")))
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(LAN, vm(network="lan"))
 
 
 def test_an_output_of_a_resource_without_manifest_gives_a_warning(emulated: Emulated) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,8 @@ OTHER = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path), {"gpuNodes": [{"id": NODE_ID}, {"id": OTHER}]})
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(gpuNodes=[{"id": NODE_ID}, {"id": OTHER}])
 
 
 def body(emulated: Emulated, value: Any) -> str:

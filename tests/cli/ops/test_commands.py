@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,10 @@ def test_they_are_listed_with_the_others() -> None:
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path, vm()))
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    made: Emulated = world(vm())
     assert made.run("apply", "--yes").code == 0
-    yield made
-    made.close()
+    return made
 
 
 def on_a_terminal(emulated: Emulated, *arguments: str) -> tuple[int, str]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from dbc_iac.emulator import FaultSpec
-from tests.projects import NODE_ID, Emulated, project
+from tests.projects import NODE_ID, Emulated
 
 OTHER = "441f631da912b2186a3ef0452430f139cf01641bf4e2dce07e06103d8d70e533"
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path), {"gpuNodes": [{"id": NODE_ID, "gpus": 4}, {"id": OTHER}]})
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(gpuNodes=[{"id": NODE_ID, "gpus": 4}, {"id": OTHER}])
 
 
 def test_nodes_are_listed_with_what_they_have_and_what_is_free(emulated: Emulated) -> None:

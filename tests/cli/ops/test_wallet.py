@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,10 +26,8 @@ def alone(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def emulated(tmp_path: Path) -> Iterator[Emulated]:
-    made = Emulated(project(tmp_path, vm()))
-    yield made
-    made.close()
+def emulated(world: Callable[..., Emulated]) -> Emulated:
+    return world(vm())
 
 
 def identities(made: Project, **more: object) -> None:
