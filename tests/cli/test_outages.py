@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dbc_iac.api.responses import StoredImage
-from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
-from dbc_iac.kinds.framework.route import Route
-from dbc_iac.kinds.images.image_server import why_stalled
 from tests.cli.trials import Action, act
 from tests.projects import NODE_ID, Emulated, project, vm
 
@@ -66,30 +62,3 @@ def test_a_node_that_dies_in_a_power_off_window_is_waited_for_once(
     assert events[-1]["at"] < end
     assert {e["text"] for e in unread(events)} == {"powering off", "starting"}
     emulated.close()
-
-
-class Listing(CachedReader):
-    """A reader of one image server's answer."""
-
-    def __init__(self, answer: Known[Mapping[str, StoredImage]] | Unreadable) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
-        self.answer = answer
-
-    async def image_server(self, route: Route, server: str) -> Known[Mapping[str, StoredImage]] | Unreadable:
-        return self.answer
-
-
-@pytest.mark.parametrize(
-    ("answer", "percent", "said"),
-    [
-        (Unreadable("list images timeout"), 0, " (image server ID_1: list images timeout)"),
-        (Unreadable("list images timeout"), 7, ""),
-        (Known({}), 0, ""),
-    ],
-    ids=["silent", "silent, and the transfer goes on", "answers"],
-)
-def test_a_transfer_without_progress_names_its_silent_image_server(
-    answer: Known[Mapping[str, StoredImage]] | Unreadable, percent: int, said: str
-) -> None:
-    route = Route("Node/gpu-a", NODE_ID, "tenant", ())
-    assert asyncio.run(why_stalled(Listing(answer), route, "ID_1", percent)) == said
