@@ -37,9 +37,11 @@ NOT_SENT = {
 }
 """Fields that no request has, with the reason."""
 _TEXTS = [
-    "first.qcow2", "second.qcow2", "training", "research", "/data/first", "/data/second", "5" * 64, "6" * 64, "112", "113", "16Gi", "20Gi", "192.168.66.0/24", "192.168.67.0/24", "198.51.100.8",
+    "https://one.example", "https://two.example", "first.qcow2", "second.qcow2", "training", "research", "/data/first",
+    "/data/second", "5" * 64, "6" * 64, "112", "113", "16Gi", "20Gi", "192.168.66.0/24", "192.168.67.0/24", "198.51.100.8",
     "198.51.100.9", "tcp,80", "tcp,81", "239.1.2.3:5000", "239.1.2.3:5001", "in,ssh,all,0.0.0.0/0,accept",
-    "in,rdp,all,0.0.0.0/0,accept", "on", "off", "linux", "windows", "legacy", "uefi", "virtio", "e1000", "none", "pxe",
+    "in,rdp,all,0.0.0.0/0,accept", "20000-29999", "30000-39999", "on", "off", "linux", "windows", "legacy", "uefi",
+    "virtio", "e1000", "none", "pxe",
 ]  # fmt: skip
 _LISTS: list[Json] = [[text] for text in _TEXTS]
 _POOL: list[Json] = [*_TEXTS, *_LISTS, 2, 3, 6000, 6001, False, True]
@@ -68,9 +70,9 @@ def samples(field: SpecField) -> tuple[Any, Any]:
 
 @cache
 def _resource(kind: Kind[Any], name: str, second: frozenset[str]) -> Resource[Any]:
-    """A resource with a value for each field; those of how it is reached only if they are required."""
+    """A resource with a value for each field; those of how it is reached only if they are required or in `second`."""
     left_out = {f.path for f in kind.fields if f.rule.behaviour is Behaviour.ACCESS and not f.info.is_required()}
-    values = {f.path: samples(f)[f.path in second] for f in kind.fields if f.path not in left_out}
+    values = {f.path: samples(f)[f.path in second] for f in kind.fields if f.path not in left_out - second}
     return Resource(f"{kind.name}/{name}", kind.name, name, kind.spec.model_validate(nested(kind.fields, values)))
 
 
@@ -88,7 +90,8 @@ class Change(Struct, frozen=True):
     def inventory(self) -> Inventory:
         others: dict[str, Resource[Any]] = {}
         for kind in map(kind_of, MODELS):
-            changed = frozenset(f.path for f in kind.fields if f.reference is None)
+            given = (f for f in kind.fields if f.rule.behaviour is not Behaviour.ACCESS or f.info.is_required())
+            changed = frozenset(f.path for f in given if f.reference is None)
             others |= {r.address: r for r in (_resource(kind, "a", frozenset()), _resource(kind, "b", changed))}
         return Inventory("lab", "00", "main", {**others, self.resource.address: self.resource})
 
