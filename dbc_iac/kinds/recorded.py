@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from msgspec import convert
 
@@ -31,13 +31,17 @@ def unusable_route(value: Mapping[str, Json]) -> bool:
         return True
 
 
-def unfit_field(kind: str, values: Mapping[str, Json], sent: Container[str] = ()) -> str:
+def unfit_field(
+    kind: str, values: Mapping[str, Json], sent: Container[str] = (), dependencies: Sequence[str] = ()
+) -> str:
     """Path of the first value that is invalid for its field; empty if all are valid.
 
     `sent`: paths whose sizes are for a call. Any other may be one that only a node shows, such as 7.81Gi.
+    `dependencies`: addresses in place of values that are known after their apply.
     """
     for field in kind_of(kind).fields:
-        if field.path in values and field.reference is None and not field.rule.secret:
+        checked = field.path in values and field.reference is None and not field.rule.secret
+        if checked and values[field.path] not in dependencies:
             try:
                 if field.is_size and field.path not in sent:
                     observed_gib(str(values[field.path]))

@@ -90,7 +90,7 @@ def _check_change(change: Change) -> None:
     if unusable_address(change.address, change.kind):
         raise ValidationError(f"{change.address} is not an address of its kind")
     sent = {f.path for f in change.fields} if change.action is Action.UPDATE else change.desired
-    if path := unfit_field(change.kind, change.desired, sent):
+    if path := unfit_field(change.kind, change.desired, sent, change.dependencies):
         raise ValidationError(f"{change.address}.desired.{path} is not a valid value of its field")
     for path, reference in change.secrets.items():
         try:
@@ -99,7 +99,8 @@ def _check_change(change: Change) -> None:
             raise ValidationError(f"{change.address}.secrets.{path} is not a reference to a secret") from None
     for name, placement in (("placement", change.placement), ("oldPlacement", change.old_placement)):
         required = change.pending and placement is change.placement
-        if (placement.route or required) and unusable_route(placement.route):
+        known = bool(placement.route) and (placement.route.get("target") != "" or change.action is not Action.UNKNOWN)
+        if (known or required) and unusable_route(placement.route):
             raise ValidationError(f"{change.address}.{name}.route is not a route to a machine")
 
 

@@ -236,3 +236,20 @@ def test_an_image_that_moves_to_another_node_leaves_first_things_first(world: Ca
     converges(emulated)
     assert "/data/base2.qcow2" not in emulated.network.nodes[NODE_ID].truth()["files"]
     assert has_base(emulated)
+
+
+def test_a_saved_plan_with_the_image_of_a_snapshot_that_is_not_taken_yet_is_applied(
+    world: Callable[..., Emulated], tmp_path: Path
+) -> None:
+    file, clone = str(tmp_path / "the.plan"), (base(), DIRECT, SNAPSHOT, CLONE, TWIN)
+    emulated = world(base(), DIRECT)
+    converges(emulated)
+    write(emulated, *clone)
+    for options, how in (([], ["--yes", "--expect"]), (["--replace", "Snapshot/snap"], [])):
+        assert emulated.run("plan", *options, "-o", file).code == 0
+        for command in (["show"], ["graph"], ["apply", *how]):
+            result = emulated.run(*command, file)
+            assert result.code == 0, result.err
+        vms = emulated.network.nodes[OTHER].truth()["vms"].values()
+        assert len({v["image_name"] for v in vms}) == 2
+    assert emulated.run("plan", "--detailed-exitcode").code == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc_iac.diagnostics import DiagnosticError
 from dbc_iac.plan.check.guardrails import check_reviewed
 from dbc_iac.plan.model import Action
 from dbc_iac.plan.review.derived_parts import differing_parts
@@ -28,9 +29,13 @@ def test_a_case_gives_its_plan(file: Path) -> None:
 @pytest.mark.parametrize("file", CASES, ids=lambda f: f.stem)
 def test_the_plan_of_a_case_can_be_written_and_read_and_is_of_its_state_and_manifests(file: Path) -> None:
     case = Case.read(file)
-    if "plan" not in case.expected:
+    try:
+        made = case.plan()
+    except DiagnosticError:
         return
-    plan = read_plan(json.loads(json.dumps(case.plan().to_json())))
+    plan = read_plan(json.loads(json.dumps(made.to_json())))
+    if made.errors:
+        return
     context = case.context
     assert [(change.address, differs) for change, differs in other_objects(plan, context.state)] == []
     assert [(change.address, part) for change, part in differing_parts(plan, context)] == []
