@@ -9,6 +9,7 @@ from dbc_iac.address import Address, close_address
 from dbc_iac.diagnostics import DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.files.reading import read_given
 from dbc_iac.importing.rebuild import Rebuilt, rebuild
+from dbc_iac.kinds import kind_of
 from dbc_iac.manifest.project import StateSpec
 from dbc_iac.manifest.validate import parse
 from dbc_iac.manifest.yaml import MAX_BYTES, read_yaml
@@ -63,14 +64,20 @@ def remove(project: Project, addresses: Collection[str], approve: Approve) -> No
         state = state_to_edit(project)
         for address in addresses:
             _binding(state, address)
-            children = sorted(a for a, b in state.bindings.items() if b.parent == address and a not in addresses)
-            if children:
-                remedy = f"Add {children[0]} to the command."
-                raise failure("has-dependents", f"{children[0]} depends on {address}", remedy=remedy)
+            left = sorted(a for a, b in state.bindings.items() if a not in addresses and _stands_on(b, address))
+            if left:
+                remedy = f"Add {left[0]} to the command."
+                raise failure("has-dependents", f"{left[0]} depends on {address}", remedy=remedy)
         approve(f"Remove {', '.join(addresses)} from the state?")
         for address in addresses:
             state = state.without_binding(address)
         project.store.commit(state)
+
+
+def _stands_on(binding: Binding, address: str) -> bool:
+    """Whether an object is on another one, or is found by what the state has of that one: the Image of a Snapshot."""
+    found_by = kind_of(binding.kind).found_by
+    return binding.parent == address or (address in binding.dependencies and Address(address).kind in found_by)
 
 
 def rebuild_state(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -332,3 +333,29 @@ def test_a_rebuild_finds_the_image_of_a_snapshot(
     assert rebuilt.code == 0, rebuilt.out + rebuilt.err
     assert emulated.run("state", "list", "--json").json == known
     assert emulated.run("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("retain", [True, False])
+@pytest.mark.parametrize("lost", [("Snapshot/base",), *LOST[1:]], ids=",".join)
+def test_what_is_adopted_is_known_to_what_is_made_from_it(
+    world: Callable[..., Emulated], lost: tuple[str, ...], retain: bool
+) -> None:
+    root = document("Image", "root", {"node": "gpu-b", "file": "ubuntu.qcow2", "imageServer": "ID_1"})
+    clone = document("Image", "clone", {"snapshot": "base", "imageServer": "ID_2", "node": "gpu-b", "retain": retain})
+    second = vm("second", node="gpu-b", gpus=0, image="clone")
+    emulated = world(SECOND, vm(), document("Snapshot", "base", SNAPSHOT), root, clone, second)
+    converges(emulated)
+    assert emulated.run("state", "rm", "--yes", "Snapshot/base", "--json").codes == ["has-dependents"]
+    there = files(emulated, OTHER)
+    state = emulated.project.directory / "state/main.json"
+    kept = json.loads(state.read_text())
+    bindings = {a: b for a, b in kept["bindings"].items() if a not in lost}
+    state.write_text(json.dumps({**kept, "bindings": bindings}))
+    assert emulated.run("drift").code == 0
+    plan = emulated.run("plan", "--json").json
+    assert {c["address"]: c["action"] for c in plan["changes"] if c["action"] != "no-op"} == dict.fromkeys(
+        lost, "adopt"
+    )
+    converges(emulated)
+    assert files(emulated, OTHER) == there
+    assert json.loads(state.read_text())["bindings"].keys() == kept["bindings"].keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -218,4 +219,12 @@ def test_a_server_that_this_project_owns_is_seen_once_it_is_registered(tmp_path:
     emulated.settle(60)
     converges(emulated)
     assert bmc(emulated).power == "on"
+    state = tmp_path / "state/main.json"
+    kept = json.loads(state.read_text())
+    for lost in (["BareMetalServer/two"], ["BareMetalServer/two", "BareMetalInstance/box"]):
+        state.write_text(json.dumps({**kept, "bindings": {a: b for a, b in kept["bindings"].items() if a not in lost}}))
+        plan = emulated.run("plan", "--json")
+        assert plan.code == 0, plan.err
+        changes = {c["address"]: c["action"] for c in plan.json["changes"] if c["action"] != "no-op"}
+        assert changes == dict.fromkeys(lost, "adopt")
     emulated.close()

@@ -70,6 +70,9 @@ class Kind(ABC, Generic[S]):
         self.secret_fields = tuple(f for f in self.fields if f.rule.secret)
         self.reference_fields = tuple(f for f in self.fields if f.reference is not None)
         """Fields that may name another resource."""
+        access = (f.reference for f in self.reference_fields if f.rule.behaviour is Behaviour.ACCESS)
+        self.found_by = frozenset(reference.kind for reference in access if reference is not None)
+        """Kinds of the resources that its id or route follows from, and none of its fields."""
         self.port_fields = frozenset(f.path for f in self.fields if f.rule.host_port)
         """Paths of fields that take ports of the host."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, convert, field
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dbc_iac.api.wire_types import UnsafeWireValue
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Diagnostics, ExitCode, failure
 from dbc_iac.json import Json
-from dbc_iac.kinds import Observation, kind_of
+from dbc_iac.kinds import Inventory, Observation, kind_of
 from dbc_iac.kinds.current_route import authority_refusal
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known
 from dbc_iac.kinds.framework.capabilities import Child, Host, IdFromNode, host, power_of
@@ -89,36 +89,45 @@ async def _let_in(tracked: TrackedObject, context: PlanContext, reader: CachedRe
 async def _identified(
     tracked_objects: dict[str, TrackedObject], context: PlanContext, reader: CachedReader
 ) -> tuple[dict[str, dict[str, Json]], dict[str, TrackedObject]]:
-    """Give an identity to what is named after objects that the state does not know: the Image of a Snapshot.
+    """Find the objects whose values the fields, the id or the route of others follow from, such as the Snapshot of an
+    Image, where the state does not know them.
 
-    Gives what was seen of those, too.
+    Gives what was seen of those, and the tracked objects with the ids and routes that follow.
     """
     found: dict[str, dict[str, Json]] = {}
     while True:
-        inventory = replace(context.inventory, known={**context.inventory.known, **found})
-        context = replace(context, inventory=inventory)
-        for address in [a for a, c in tracked_objects.items() if found and _is_nameless(c)]:
-            tracked_objects[address] = tracked_object(inventory.resources[address], context)
-        needed = (
+        unknown = dict.fromkeys(
             d
-            for a, c in tracked_objects.items()
-            if _is_nameless(c)
-            for d in dependencies(inventory.resources[a], inventory)
+            for t in tracked_objects.values()
+            for d in _needed(t, context.inventory)
+            if d in tracked_objects and tracked_objects[d].unbound and d not in found
         )
-        unknown = [
-            d for d in dict.fromkeys(needed) if d in tracked_objects and tracked_objects[d].unbound and d not in found
-        ]
         seen = await asyncio.gather(*(observe(tracked_objects[d], context, reader) for d in unknown))
         there = {d: {"id": o.id, **o.resolved} for d, o in zip(unknown, seen, strict=True) if o.present and o.id}
         if not there:
             return found, tracked_objects
         found |= there
+        context = replace(context, inventory=replace(context.inventory, known={**context.inventory.known, **there}))
+        for address in [a for a, t in tracked_objects.items() if _is_nameless(t)]:
+            pending = [i for i in context.state.open if i.address == address]
+            tracked_objects[address] = tracked_object(context.inventory.resources[address], context, pending)
+
+
+def _needed(tracked: TrackedObject, inventory: Inventory) -> Iterable[str]:
+    """Addresses of the objects that its fields, its id or its route follow from, and that are not known."""
+    if tracked.resource is None:
+        return ()
+    if _is_nameless(tracked):
+        return dependencies(tracked.resource, inventory)
+    values = kind_of(tracked.kind).desired(tracked.resource, inventory).values()
+    return (d for d in dependencies(tracked.resource, inventory) if d in values)
 
 
 def _is_nameless(tracked: TrackedObject) -> bool:
-    """Whether its identity may follow from that of other objects."""
-    lives_on_a_vm = isinstance(kind_of(tracked.kind), Child)
-    return tracked.unbound and tracked.resource is not None and not tracked.id and not lives_on_a_vm
+    """Whether its identity or its route may follow from those of other objects."""
+    if tracked.resource is None or isinstance(kind_of(tracked.kind), Child):
+        return False
+    return (tracked.unbound and not tracked.id) or not tracked.route.target
 
 
 async def _seen(tracked: TrackedObject, context: PlanContext, reader: CachedReader) -> tuple[Observation, bool]:
