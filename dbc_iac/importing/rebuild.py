@@ -26,7 +26,7 @@ from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.refresh import observe
 from dbc_iac.plan.observe.state_recovery import recover_state
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects, parent_address
-from dbc_iac.plan.planner import with_resolved
+from dbc_iac.plan.planner import refresh_current, with_resolved
 from dbc_iac.state.document import Binding, State
 
 _LOG = logging.getLogger("dbc_iac.importing")
@@ -53,9 +53,10 @@ async def rebuild(
 
     Raises DiagnosticError for an answer that cannot be used.
     """
+    reader, others = CachedReader(context.connect, repeats=True), OtherStacks(held)
+    context, _ = await refresh_current(with_resolved(context), reader)
     _check(mapped, new, context)
     rebuilt = Rebuilt(_with_new(context.state, new), new=tuple(sorted(new)))
-    reader, others = CachedReader(context.connect, repeats=True), OtherStacks(held)
     while await _bind_answers(rebuilt, context, mapped, reader, others) or await _bind_proved(
         rebuilt, context, mapped, reader, others
     ):

@@ -48,10 +48,8 @@ def unfit_field(
                 else:
                     field.adapter.validate_python(values[field.path])
             except ValueError:
-                # A text may differ from those of manifests: a resolved file name, a word that only the state has, or
-                # the address of a resource whose file is known later.
-                value = values[field.path]
-                if not (isinstance(value, str) and (field.text or value.partition("/")[0] in MODELS)):
+                # A text may differ from those of manifests: a resolved file name, or a word that only the state has.
+                if not (field.text and isinstance(values[field.path], str)):
                     return field.path
     return ""
 

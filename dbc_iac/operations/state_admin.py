@@ -64,7 +64,7 @@ def remove(project: Project, addresses: Collection[str], approve: Approve) -> No
         state = state_to_edit(project)
         for address in addresses:
             _binding(state, address)
-            left = sorted(a for a, b in state.bindings.items() if a not in addresses and _stands_on(b, address))
+            left = sorted(a for a, b in state.bindings.items() if a not in addresses and _depends_on(b, address))
             if left:
                 remedy = f"Add {left[0]} to the command."
                 raise failure("has-dependents", f"{left[0]} depends on {address}", remedy=remedy)
@@ -74,7 +74,7 @@ def remove(project: Project, addresses: Collection[str], approve: Approve) -> No
         project.store.commit(state)
 
 
-def _stands_on(binding: Binding, address: str) -> bool:
+def _depends_on(binding: Binding, address: str) -> bool:
     """Whether an object is on another one, or is found by what the state has of that one: the Image of a Snapshot."""
     found_by = kind_of(binding.kind).found_by
     return binding.parent == address or (address in binding.dependencies and Address(address).kind in found_by)

@@ -32,6 +32,7 @@ from dbc_iac.plan.model import Action, Change, Plan, stream_digest
 from dbc_iac.plan.observe.pending_operations import resolvable_operations
 from dbc_iac.plan.observe.refresh import RefreshedState, refresh, remembered
 from dbc_iac.plan.observe.rentals import read_rentals
+from dbc_iac.plan.observe.state_recovery import outdated_bindings, state_outdated
 from dbc_iac.plan.schedule.step_builder import CompiledPlan, StepBuilder
 from dbc_iac.plan.schedule.steps import compile_steps, with_power_off
 
@@ -57,7 +58,10 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> CompiledPlan:
         problems.extend(check_inventory(context.inventory, context.identities))
         problems.raise_errors()
     reader = CachedReader(context.connect, repeats=True)
-    refreshed = remembered(context, reader) if options.offline else await refresh(context, reader)
+    if options.offline:
+        refreshed = remembered(context, reader)
+    else:
+        context, refreshed = await refresh_current(context, reader, destroy=options.destroy)
     # In threads: a secret that is compared or checked may be printed by a program, which takes seconds.
     decision = await asyncio.to_thread(decide, context, refreshed, options, problems)
     facts = None if options.offline else await read_facts(decision.context, refreshed, decision.changes)
@@ -71,6 +75,21 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> CompiledPlan:
     changes = tuple(marked(plan.changes, denied)) if denied else plan.changes
     plan = replace(plan, changes=changes, calls=reader.calls, rentals=rentals, diagnostics=diagnostics)
     return CompiledPlan(plan, builders)
+
+
+async def refresh_current(
+    context: PlanContext, reader: CachedReader, *, destroy: bool = False
+) -> tuple[PlanContext, RefreshedState]:
+    """Observe everything. The context knows what was found, and has no binding of an older state: its object is found
+    as that of a lost state. `destroy`: keep them, to remove them from the state."""
+    refreshed = await refresh(context, reader)
+    gone = (t for a, t in refreshed.tracked_objects.items() if refreshed.observations[a].present is False)
+    if not destroy and (outdated := await outdated_bindings(context, reader, gone)):
+        bindings = {a: b for a, b in context.state.bindings.items() if a not in outdated}
+        context = with_resolved(replace(context, state=context.state.model_copy(update={"bindings": bindings})))
+        refreshed = await refresh(context, reader)
+        refreshed = replace(refreshed, problems=(*refreshed.problems, state_outdated(sorted(outdated))))
+    return with_resolved(context, found=refreshed.found) if refreshed.found else context, refreshed
 
 
 def decide(context: PlanContext, refreshed: RefreshedState, options: PlanOptions, problems: Diagnostics) -> Decision:

@@ -24,6 +24,7 @@ from dbc_iac.plan.decide.diff import NOTHING, SECRET, initial
 from dbc_iac.plan.model import FORMAT_VERSION, Action, Change, FieldChange, Plan, equal
 
 _WITHOUT_FIELDS = frozenset({Action.ADOPT, Action.DELETE, Action.FORGET})
+_SENDS_ALL = frozenset({Action.CREATE, Action.REPLACE, Action.ADOPT})
 
 
 def read_plan(value: Any, name: str = "this") -> Plan:
@@ -89,7 +90,7 @@ def _check_change(change: Change) -> None:
         raise ValidationError(f"{change.address}.kind is not a kind")
     if unusable_address(change.address, change.kind):
         raise ValidationError(f"{change.address} is not an address of its kind")
-    sent = {f.path for f in change.fields} if change.action is Action.UPDATE else change.desired
+    sent = change.desired if change.action in _SENDS_ALL else {f.path for f in change.fields}
     if path := unfit_field(change.kind, change.desired, sent, change.dependencies):
         raise ValidationError(f"{change.address}.desired.{path} is not a valid value of its field")
     for path, reference in change.secrets.items():

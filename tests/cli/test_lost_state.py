@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -309,3 +310,32 @@ def test_an_adoption_that_was_killed_is_finished_by_the_next_apply(world: Callab
     assert_nothing_is_pending(emulated)
     [found] = emulated.vms.values()
     assert (found["domain"], len(found["disks"])) == ("running", 4)
+
+
+@pytest.mark.parametrize("how", ["apply", "file", "rebuild"])
+def test_an_older_state_finds_a_vm_that_was_replaced_since_with_its_disks(
+    world: Callable[..., Emulated], how: str
+) -> None:
+    emulated = world(vm(**AUTO), disk())
+    applied(emulated)
+    folder = emulated.project.directory
+    state, older, file = folder / "state", folder / "older", str(folder / "the.plan")
+    shutil.copytree(state, older)
+    applied(emulated, "--allow-data-loss", "--replace", "VirtualMachine/trainer")
+    bound = json.loads((state / "main.json").read_text())["bindings"]
+    shutil.rmtree(state)
+    older.rename(state)
+    before = emulated.vms
+    assert emulated.run("drift").code == 0
+    planned = emulated.run("plan", "-o", file, "--json")
+    assert (planned.code, [d["code"] for d in planned.json["diagnostics"]]) == (0, ["state-outdated"])
+    assert {c["action"] for c in planned.json["changes"]} == {"adopt"}
+    command = {"apply": ["apply", "--yes"], "file": ["apply", file], "rebuild": ["state", "rebuild", "--yes"]}
+    result = emulated.run(*command[how])
+    assert result.code == 0, result.out + result.err
+    assert emulated.vms == before
+    found = json.loads((state / "main.json").read_text())["bindings"]
+    assert {a: (b["id"], b["generation"]) for a, b in found.items()} == {
+        a: (b["id"], b["generation"]) for a, b in bound.items()
+    }
+    assert_nothing_is_pending(emulated)

@@ -72,7 +72,7 @@ async def recover_state(
             known = host not in hosts and not on_known_hosts
             await _recover_children(waiting[host], bound, context, reader, made, known=known)
     await _recover_renamed(context, reader, made)
-    if hosts and not context.state.bindings and not made.problems.error_count:
+    if hosts and not context.state.generations and not made.problems.error_count:
         made.problems.add(_state_empty(sorted(hosts)))
     return made
 
@@ -113,6 +113,34 @@ async def _recover_hosts(context: PlanContext, reader: CachedReader, made: Recov
         if address not in found and address not in asked:
             _ask_hosts(tracked, left.get(tracked.route.target, []), context, made)
     return found
+
+
+async def outdated_bindings(
+    context: PlanContext, reader: CachedReader, tracked_objects: Iterable[TrackedObject]
+) -> frozenset[str]:
+    """Addresses whose bindings are of an older state, with those of their children.
+
+    The object of such a binding was replaced later, as the id and the marker of the new one prove. `tracked_objects`:
+    those that do not exist.
+    """
+    wanted = (c for c in tracked_objects if c.resource is not None and c.operation is None)
+    hosts = {
+        c.address: (c, c.binding.generation)
+        for c in wanted
+        if c.binding is not None and isinstance(kind_of(c.kind), Host)
+    }
+    bindings = context.state.bindings
+    bound = {b.id for b in bindings.values()}
+    there = await _unmanaged_hosts(context, reader, (c for c, _ in hosts.values())) if hosts else ()
+    newer = {
+        address
+        for address, (tracked, generation) in hosts.items()
+        for host in there
+        if host.derived and host.id not in bound and host.address in context.inventory.names(address)
+        if host.marker.generation > generation and host.route.target == tracked.route.target
+    }
+    children = {a for a, b in bindings.items() if b.parent in newer and not kind_of(b.kind).survives_parent}
+    return frozenset(newer | children)
 
 
 async def _recover_renamed(context: PlanContext, reader: CachedReader, made: RecoveredState) -> None:
@@ -181,6 +209,18 @@ def _claims(address: str, named: Mapping[str, list[_Host]], context: PlanContext
 def _is_handled(address: str, marker: Marker, context: PlanContext) -> bool:
     """Whether an object is unmanaged on purpose: the state knew it once, or `removed` names it."""
     return context.state.generations.get(address, 0) >= marker.generation or address in context.removed
+
+
+def state_outdated(found: list[str]) -> Diagnostic:
+    """Warning of bindings of an older state."""
+    who = f"{found[0]} is" if len(found) == 1 else f"{found[0]} and {len(found) - 1} more are"
+    return Diagnostic(
+        "state-outdated",
+        Severity.WARNING,
+        f"{who} newer than the state",
+        "Replaced by an apply after this state was written: the state was restored from an older version.",
+        "Apply this plan, or run `dbc-iac state rebuild`, to adopt the new objects.",
+    )
 
 
 def _state_empty(found: list[str]) -> Diagnostic:

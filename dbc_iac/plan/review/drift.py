@@ -23,9 +23,8 @@ from dbc_iac.plan.decide.changes import POWERED_OFF_REASON, ChangeSet
 from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange, Rental, encoded
-from dbc_iac.plan.observe.refresh import refresh
 from dbc_iac.plan.observe.rentals import read_rentals
-from dbc_iac.plan.planner import decide_until_stable, with_resolved
+from dbc_iac.plan.planner import decide_until_stable, refresh_current, with_resolved
 
 TOGETHER = 3
 """Minimum number of stopped or vanished VMs of one machine that are reported as one event."""
@@ -109,8 +108,7 @@ class DriftReport(Struct, frozen=True):
 
 async def find_drift(context: PlanContext) -> DriftReport:
     """Observe all bindings. Raises DiagnosticError if the manifests themselves are wrong."""
-    context = with_resolved(context)
-    refreshed = await refresh(context, CachedReader(context.connect, repeats=True))
+    context, refreshed = await refresh_current(with_resolved(context), CachedReader(context.connect, repeats=True))
     _, change_set = await asyncio.to_thread(decide_until_stable, context, refreshed, PlanOptions())
     drifts = tuple(d for c in change_set.changes.values() if (d := _drift(c, change_set)) is not None)
     unknown = [c for c in change_set.changes.values() if c.action is Action.UNKNOWN]

@@ -18,7 +18,7 @@ from dbc_iac.plan.check.guardrails import check_reviewed
 from dbc_iac.plan.context import PlanContext
 from dbc_iac.plan.decide.deletions import FAILED, GONE
 from dbc_iac.plan.model import Action, Change, Plan, equal
-from dbc_iac.plan.planner import with_resolved
+from dbc_iac.plan.planner import refresh_current, with_resolved
 from dbc_iac.plan.review.derived_parts import differing_parts
 from dbc_iac.plan.review.plan_comparison import route_changed
 from dbc_iac.plan.review.recorded_objects import other_objects
@@ -31,10 +31,12 @@ _LOG = logging.getLogger("dbc_iac.plan")
 
 async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
     """The plan with its goals, if it is not stale. Raises DiagnosticError with all differences since it was made."""
-    context, state = with_resolved(context), context.state
+    context, reader = with_resolved(context), CachedReader(context.connect, repeats=True)
     if problem := _state_difference(plan, context) or route_changed(plan, context.access):
         raise DiagnosticError(_stale(None, problem))
-    differing = other_objects(plan, state)
+    if any(c.action is Action.ADOPT for c in plan.changes):
+        context, _ = await refresh_current(context, reader)
+    differing = other_objects(plan, context.state)
     if others := [_stale(c, f"{c.address} is another object than in the state", what) for c, what in differing]:
         raise DiagnosticError(*others)
     try:
@@ -53,7 +55,6 @@ async def check_staleness(plan: Plan, context: PlanContext) -> CompiledPlan:
     for change, derived in zip(plan.changes, with_power_off(plan.changes, plan.steps), strict=True):
         if change.power_off != derived.power_off:
             raise DiagnosticError(_stale(change, f"powerOff of {change.address} differs from its steps"))
-    reader = CachedReader(context.connect, repeats=True)
     pending = [c for c in plan.changes if _is_observed(c)]
     seen = await asyncio.gather(*(_look(c, context, reader) for c in pending))
     problems = [p for c, o in zip(pending, seen, strict=True) for p in _moved(c, o)]
