@@ -21,7 +21,7 @@ from dbc_iac.kinds.framework.capabilities import Host, Marked
 from dbc_iac.kinds.framework.ownership_marker import parse_marker
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.context import PlanContext
-from dbc_iac.plan.decide.ownership import Object
+from dbc_iac.plan.decide.ownership import Object, object_of
 from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.observe.refresh import observe
 from dbc_iac.plan.observe.state_recovery import recover_state
@@ -40,6 +40,10 @@ class Rebuilt(Struct):
     open_questions: dict[str, str] = field(default_factory=dict)
     new: tuple[str, ...] = ()
     """Addresses that a plan is to create, by `--new`."""
+    described: dict[Object, str] = field(default_factory=dict)
+    """Addresses of unbound resources by the object that they describe."""
+    ambiguous: frozenset[str] = frozenset()
+    """Addresses of resources that may describe one of several objects."""
 
     @property
     def changed(self) -> bool:
@@ -93,7 +97,13 @@ async def _bind_proved(
     bound, rebuilt.open_questions = False, {}
     now = _current(context, rebuilt)
     recovered = await recover_state(now, reader, find_tracked_objects(now), on_known_hosts=True)
-    asked = {p.address: f"{p.detail} {p.remedy}" for p in recovered.problems.errors}
+    asked = {p.address: f"{p.detail} {p.remedy}" for p in recovered.problems.errors if p.address}
+    rebuilt.ambiguous = frozenset(asked)
+    rebuilt.described = {
+        object_of(c.kind, c.id, c.place.target, c.parent_id): address
+        for address, c in recovered.tracked_objects.items()
+        if c.resource is not None and c.binding is None and c.id
+    }
     for address, candidate in recovered.tracked_objects.items():
         resource = candidate.resource
         if (

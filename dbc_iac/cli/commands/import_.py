@@ -33,8 +33,8 @@ def command(
     """Import existing objects into the state.
 
     ADDRESS is a resource of the manifests. ID is the task id of a VM, the file of a Disk, or the node id of a server.
-    With --all --generate DIR, writes manifests for all objects and imports them; the next plan is empty. Image files
-    are not imported: they have no owner.
+    With --all --generate DIR, imports all objects: those that manifests describe under their addresses, the others
+    with new manifests. The next plan is empty. Image files that no manifest names are not imported: they have no owner.
     """
     if everything:
         if generate is None or address is not None or foreign:

@@ -392,3 +392,80 @@ def test_objects_whose_size_the_node_does_not_show_are_left_out_with_a_warning(w
     assert "VirtualMachine" in result.err
     assert "does not show its dataDisk.size" in result.err
     assert emulated.run("state", "list", "--json").json == []
+
+
+DESCRIBED = (
+    document("Network", "lan", {"via": "gpu-a", "name": "trainnet", "cidr": "192.168.66.0/24"}),
+    vm(network="lan", ports=PORTS),
+    disk(),
+    document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_2"}),
+)
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["one lost", "all lost"])
+def test_objects_that_manifests_describe_are_imported_under_their_addresses(
+    world: Callable[..., Emulated], everything: bool
+) -> None:
+    emulated = world(*DESCRIBED, **IMAGE_SERVERS)
+    applied(emulated)
+    known = emulated.run("state", "list", "--json").json
+    for address in ("Network/lan", "Snapshot/first", "Disk/scratch"):
+        if not everything:
+            assert emulated.run("state", "rm", address, "--yes").code == 0
+    if everything:
+        lose_state(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/found")
+    assert result.code == 0, result.err
+    assert "Imported trainnet as Network/lan." in result.out
+    assert emulated.run("state", "list", "--json").json == known
+    assert not (emulated.project.directory / "manifests/found").exists()
+    assert_empty(emulated)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "warned"),
+    [
+        (document("Network", "lan", {"via": "gpu-a", "name": "trainnet", "external": True}), []),
+        (disk("other", size="60Gi"), ["not-imported"]),
+        (vm("web", dataDisk={"size": "20Gi"}, ports={"ssh": 20200, "vnc": 20201}), ["not-imported"]),
+    ],
+    ids=["external", "one of several", "another file"],
+)
+def test_an_object_that_a_resource_may_describe_gets_no_second_manifest(
+    world: Callable[..., Emulated], manifest: str, warned: list[str]
+) -> None:
+    lan = document("Network", "lan", {"via": "gpu-a", "name": "trainnet", "cidr": "192.168.66.0/24"})
+    web = vm("web", dataDisk={"size": "20Gi", "file": "mydata.qcow2"}, ports={"ssh": 20200, "vnc": 20201})
+    emulated = world(vm(ports=PORTS), disk(), lan, web, **OWN_FILE)
+    applied(emulated)
+    lost = {"Network": "Network/lan", "Disk": "Disk/scratch", "VirtualMachine": "VirtualMachine/web"}
+    kind = yaml.safe_load(manifest)["kind"]
+    assert emulated.run("state", "rm", "--yes", lost.pop(kind)).code == 0
+    others = {"Disk": disk(), "Network": lan, "VirtualMachine": web}
+    write(emulated, vm(ports=PORTS), *(others[one] for one in lost), manifest)
+    known = emulated.run("state", "list", "--json").json
+    result = emulated.run("import", "--all", "--generate", "manifests/found", "--json")
+    assert (result.code, result.codes if warned else []) == (0, warned), result.err
+    assert emulated.run("state", "list", "--json").json == known
+    assert not (emulated.project.directory / "manifests/found").exists()
+
+
+def test_a_server_that_a_manifest_describes_is_imported_under_its_address(tmp_path: Path) -> None:
+    emulated = bare_metal(tmp_path, SERVER)
+    applied(emulated)
+    known = emulated.run("state", "list", "--json").json
+    lose_state(emulated)
+    result = emulated.run("import", "--all", "--generate", "manifests/found")
+    assert (result.code, emulated.run("state", "list", "--json").json) == (0, known), result.err
+    assert not (tmp_path / "manifests/found").exists()
+    emulated.close()
+
+
+def test_an_import_of_all_that_fails_leaves_no_files(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(ports=PORTS))
+    applied(emulated)
+    lose_state(emulated)
+    write(emulated)
+    refused = emulated.run("import", "--all", "--generate", "elsewhere", "--json")
+    assert (refused.code, refused.codes) == (3, ["not-in-globs"])
+    assert not (emulated.project.directory / "elsewhere").exists()
