@@ -45,6 +45,8 @@ class Expander(Struct):
     """The document of each address."""
     broken: set[str] = field(default_factory=set)
     """Addresses of invalid documents; for a `forEach`, the part that all instances share."""
+    groups: set[str] = field(default_factory=set)
+    """Addresses of documents with `forEach`, also of those without instances."""
     whole: bool = True
     """Whether the address of every document is known, the invalid ones included."""
 
@@ -68,6 +70,8 @@ class Expander(Struct):
         metadata = without_anchors(value["metadata"])
         origins = Origins(value["spec"], marks, self.variables)
         count = 0
+        if "forEach" in value:
+            self.groups.add(Address.of(kind, name))
         instances = self._instances(value["forEach"], marks) if "forEach" in value else [(None, None, ())]
         for key, each, origins.each in instances:
             count += 1

@@ -46,6 +46,8 @@ class LoadedProject(Struct, frozen=True):
     """Source range of a value of the project file, by its dotted path below `spec`."""
     names: Mapping[str, Any] = field(default_factory=dict)
     """Names available to templates: `var`, `env`, `project`."""
+    groups: frozenset[str] = frozenset()
+    """Addresses of documents with `forEach`, also of those without instances."""
 
     def stack(self, environment: str, given: str | None) -> str:
         """The stack of a run: that of its environment, or `given`. Raises DiagnosticError for another environment's."""
@@ -101,7 +103,8 @@ def load_project(
             hide_literals(loader.found, sources)
             merge_instances(loader.found)
     whole, broken = reader.whole and loader.whole, frozenset(reader.broken)
-    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, *places, context)
+    groups = frozenset(reader.groups)
+    return LoadedProject(name, project, tuple(resources), loader.found, broken, whole, *places, context, groups)
 
 
 class _Loader(Struct):

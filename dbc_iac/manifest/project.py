@@ -357,6 +357,11 @@ class ProjectSpec(Part):
         default=None, description="chain node that dates the ends of rentals; default: only their blocks are shown"
     )
 
+    @property
+    def moves(self) -> tuple[tuple[str, str], ...]:
+        """The entries of `moved`: (before, now)."""
+        return tuple((move.from_, move.to) for move in self.moved)
+
     def identity_types(self) -> dict[str, str]:
         """Type of each identity by name: `wallet`, `multisig`, `sessions` or `nodeKey`."""
         return {name: identity.type for name, identity in self.identities.items()}

@@ -23,7 +23,7 @@ from dbc_iac.operations.secrets import secrets_in_fields
 from dbc_iac.operations.stacks import claimed_elsewhere, new_stack
 from dbc_iac.plan import Action, Plan, check_inventory
 from dbc_iac.plan.check.references import check_fields
-from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, still_there
+from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, mistyped, moved_to_nothing, still_there
 from dbc_iac.plan.decide.ownership import ADOPTED
 from dbc_iac.plan.planner import marked, weighed
 from dbc_iac.policy.evaluation import evaluate, unsound
@@ -57,11 +57,13 @@ def check_manifests(loaded: LoadedProject, inventory: Inventory) -> Diagnostics:
     if project.outputs:
         found.extend(unsound_outputs(project.outputs, loaded.where))
     found.extend(check_inventory(inventory, project.identity_types(), loaded.broken))
-    if inventory.moves or project.removed:
-        found.extend(check_lists(inventory.moves, project.removed, loaded.where))
+    if project.moved or project.removed:
+        found.extend(check_lists(project.moves, project.removed, loaded.where))
         found.extend(still_there(project.removed, inventory))
     if found:
         merge_instances(found)
+    if project.moved and not found.error_count:
+        found.extend(moved_to_nothing(project.moves, inventory.resources, loaded.groups, loaded.where))
     if project.outputs and not found.error_count:
         found.extend(outputs_of_unknown_resources(project.outputs, inventory, loaded.where))
     if len(project.clients) > 1 and not found.error_count:
@@ -185,9 +187,8 @@ def check_plan(project: Project, plan: Plan, state: State, warnings: Iterable[Di
     adopts = any(change.action is Action.ADOPT for change in plan.changes)
     claimed = [*claimed_elsewhere(project, plan)] if adopts else []
     placed += claimed
-    moves = project.inventory.moves
-    if not plan.destroy and (moves or spec.removed):
-        placed += blocked(state, moves, resources, project.loaded.where)
+    if not plan.destroy and (spec.moved or spec.removed):
+        placed += blocked(state, spec.moves, resources, project.loaded.where)
         placed += mistyped(spec.removed, state, plan.changes, project.loaded.where)
     placed += warnings
     placed += ephemeral_state(spec.state, runtime.environ)

@@ -28,7 +28,7 @@ from dbc_iac.operations.rentals import chain_clock
 from dbc_iac.operations.runtime import Runtime
 from dbc_iac.operations.secrets import secrets_of, with_all_missing
 from dbc_iac.plan.context import PlanContext, listed
-from dbc_iac.plan.decide.moved_blocks import renamed
+from dbc_iac.plan.decide.moved_blocks import expanded, renamed
 from dbc_iac.plan.model import canonical_digest
 from dbc_iac.secret import SecretText
 from dbc_iac.state import State, Store, owner
@@ -133,7 +133,7 @@ class Project(Struct, dict=True):
             resources,
             clients,
             spec.image_client or clients[0],
-            tuple((m.from_, m.to) for m in spec.moved),
+            expanded(spec.moves, resources),
             frozenset(port for url in urls if (port := urlsplit(url).port) is not None),
         )
 

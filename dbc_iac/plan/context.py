@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
+from dbc_iac.address import Address
 from dbc_iac.diagnostics import failure
 from dbc_iac.kinds import Inventory
 from dbc_iac.kinds.framework.cached_reader import Connect
@@ -92,3 +93,7 @@ class PlanContext(Struct, frozen=True):
     """Number of records in that journal."""
     chain: ChainClock | None = None
     """The chain that dates the ends of rentals."""
+
+    def forgets(self, address: str) -> bool:
+        """Whether `removed` names a resource, or the `forEach` of an instance."""
+        return address in self.removed or (not Address(address).deposed and Address(address).group in self.removed)

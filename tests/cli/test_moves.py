@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -289,10 +290,6 @@ def test_two_vms_of_one_chain_of_renames_are_not_one_resource(world: Callable[..
     with_project(emulated, f"  moved: [{MOVE.format('one', 'two')}, {MOVE.format('two', 'three')}]\n")
     result = emulated.run("plan", "--json")
     assert (result.code, result.codes) == (5, ["cannot-move"])
-    write(emulated)
-    with_project(emulated, f"  moved: [{MOVE.format('one', 'two')}, {MOVE.format('two', 'three')}]\n")
-    applied(emulated, "--allow-empty")  # entries whose addresses are all gone stop nothing
-    assert not emulated.vms
 
 
 def test_a_mistyped_entry_of_removed_deletes_nothing(world: Callable[..., Emulated]) -> None:
@@ -312,3 +309,109 @@ def test_a_mistyped_entry_of_removed_deletes_nothing(world: Callable[..., Emulat
     with_project(emulated, "  removed: [VirtualMachine/trainer, VirtualMachine/unlike-all]\n")
     applied(emulated, "--allow-empty")  # an entry that has done its work stops nothing
     assert len(emulated.vms) == 1
+
+
+def fleet(name: str, disks: str, *keys: str) -> tuple[str, str]:
+    """VMs of a `forEach`, each with a disk of another one."""
+    disk = document("Disk", disks, {"vm": name + ".{{ each.key }}", "size": "50Gi"})
+    machine, disk = (
+        json.dumps({**json.loads(one), "forEach": keys}) + "\n" for one in (vm(name, gpus=0, cpus=1), disk)
+    )
+    return machine, disk
+
+
+GROUPS = "{from: VirtualMachine/worker, to: VirtualMachine/wk}, {from: Disk/wd, to: Disk/disk}"
+
+
+def test_moving_a_for_each_moves_its_instances(world: Callable[..., Emulated]) -> None:
+    emulated = world(*fleet("worker", "wd", "a", "b"))
+    applied(emulated)
+    before = emulated.vms
+    write(emulated, *fleet("wk", "disk", "a", "b"))
+    with_project(emulated, f"  moved: [{GROUPS}]\n")
+    result = emulated.run("plan", "--detailed-exitcode")
+    assert (result.code, result.err) == (2, "")
+    assert "Plan: 4 to move" in result.out
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.vms == before
+    shutil.rmtree(emulated.project.directory / "state")  # the entries find the objects
+    assert emulated.run("state", "rebuild", "--yes").code == 0
+    assert_empty(emulated)
+
+
+def test_an_entry_for_an_instance_wins_over_that_of_its_for_each(world: Callable[..., Emulated]) -> None:
+    emulated = world(*fleet("worker", "wd", "a", "b"))
+    applied(emulated)
+    before = emulated.vms
+    write(emulated, *fleet("wk", "disk", "z", "b"))
+    keyed = "{from: VirtualMachine/worker.a, to: VirtualMachine/wk.z}, {from: Disk/wd.a, to: Disk/disk.z}"
+    with_project(emulated, f"  moved: [{GROUPS}, {keyed}]\n")
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.vms == before
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "remedy"),
+    [
+        ((vm("worker"),), fleet("wk", "disk", "a", "b")[:1], "Name an instance, such as `to: VirtualMachine/wk.a`."),
+        (
+            fleet("worker", "wd", "a", "b")[:1], (vm("wk"),),
+            "Name an instance, such as `from: VirtualMachine/worker.a`.",
+        ),
+    ],
+    ids=["one to a forEach", "a forEach to one"],
+)  # fmt: skip
+def test_moving_between_a_for_each_and_one_resource_needs_the_instance(
+    world: Callable[..., Emulated], first: tuple[str, ...], now: tuple[str, ...], remedy: str
+) -> None:
+    emulated = world(*first)
+    applied(emulated)
+    write(emulated, *now)
+    with_project(emulated, "  moved: [{from: VirtualMachine/worker, to: VirtualMachine/wk}]\n")
+    result = emulated.run("plan", "--json")
+    [problem] = [d for d in json.loads(result.err)["diagnostics"] if d["severity"] == "error"]
+    assert (result.code, problem["code"], problem["remedy"]) == (5, "cannot-move", remedy)
+    assert (problem["source"]["line"], problem["source"]["column"]) == (14, 11)
+
+
+def test_removing_a_for_each_keeps_its_objects(world: Callable[..., Emulated]) -> None:
+    emulated = world(*fleet("worker", "wd", "a", "b"))
+    applied(emulated)
+    with_project(emulated, "  removed: [Disk/wd]\n")
+    assert set(emulated.run("validate", "--json").codes) == {"removed-in-manifests"}
+    write(emulated, *fleet("worker", "wd", "a", "b")[:1])
+    with_project(emulated, "  removed: [Disk/wf]\n")
+    mistyped = emulated.run("plan", "--json")
+    assert (mistyped.code, mistyped.codes) == (5, ["removed-mistyped"])
+    assert "Did you mean Disk/wd?" in mistyped.err
+    write(emulated, *fleet("worker", "wd", "a", "b")[:1])
+    with_project(emulated, "  removed: [Disk/wd]\n")
+    before = emulated.vms
+    applied(emulated)
+    assert_empty(emulated)
+    assert emulated.vms == before
+    assert emulated.run("state", "list", "--json").json == ["VirtualMachine/worker.a", "VirtualMachine/worker.b"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "remedy"),
+    [
+        (MOVE.format("old", "unheard-of"), "Correct `to`, or remove the entry."),
+        (MOVE.format("old", "trainr"), "Did you mean VirtualMachine/trainer?"),
+        (MOVE.format("old", "worker.z"), ""),
+        (MOVE.format("old", "none"), ""),
+        (f"{MOVE.format('old', 'older')}, {MOVE.format('older', 'trainer')}", ""),
+    ],
+    ids=["unknown", "mistyped", "a missing instance", "without instances", "moves on"],
+)
+def test_a_move_to_an_address_without_a_manifest_is_refused(
+    world: Callable[..., Emulated], entry: str, remedy: str
+) -> None:
+    emulated = world(vm(), fleet("worker", "wd", "a")[0], fleet("none", "nd")[0])
+    with_project(emulated, f"  moved: [{entry}]\n")
+    result = emulated.run("validate", "--json")
+    told = json.loads(result.err)["diagnostics"] if result.code else []
+    assert [(d["code"], d["remedy"]) for d in told] == ([("unknown-resource", remedy)] if remedy else [])
+    assert [d["source"]["line"] for d in told] == [14] * len(told)

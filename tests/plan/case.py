@@ -41,7 +41,7 @@ from dbc_iac.kinds.framework.capacity import Capacity, Machine
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan import Plan, PlanContext, PlanOptions, check_inventory
 from dbc_iac.plan.check.preflight import PreflightFacts
-from dbc_iac.plan.decide.moved_blocks import renamed
+from dbc_iac.plan.decide.moved_blocks import expanded, renamed
 from dbc_iac.plan.dependencies import dependencies
 from dbc_iac.plan.model import Change, Step
 from dbc_iac.plan.observe.refresh import RefreshedState
@@ -126,7 +126,8 @@ class Case:
     @property
     def renamed(self) -> tuple[State, tuple[tuple[str, str], ...]]:
         """The state after the renames of the project, and these."""
-        return renamed(self.state, tuple((self.options.get("moved") or {}).items()), self.inventory.resources)
+        moves = tuple((self.options.get("moved") or {}).items())
+        return renamed(self.state, expanded(moves, self.inventory.resources), self.inventory.resources)
 
     def _resource(self, address: str) -> Resource[Spec]:
         return self.applied.resources[address.partition("~")[0]]

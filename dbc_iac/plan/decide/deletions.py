@@ -71,7 +71,7 @@ def data_loss(change: Change) -> tuple[str, ...]:
 
 def unless_forgotten(change: Change, context: PlanContext, options: PlanOptions) -> Change:
     """The change, as a removal from the state where `removed` of the project file names it."""
-    if change.action is not Action.DELETE or change.address not in context.removed or options.destroy:
+    if change.action is not Action.DELETE or not context.forgets(change.address) or options.destroy:
         return change
     reason = "`removed` in the project file; the object stays"
     return replace(change, action=Action.FORGET, losses=(), reasons=(reason,))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import dropwhile
 from typing import Any
 
-from dbc_iac.address import Address
+from dbc_iac.address import Address, close_address
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Locator, Severity, SourceRange, failure
 from dbc_iac.kinds import MODELS, Inventory, kind_of
 from dbc_iac.plan.model import Action, Change
@@ -44,19 +44,71 @@ def renamed(
     return _moved(state, done), tuple(done)
 
 
+def expanded(moves: Sequence[tuple[str, str]], documents: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The moves, with those of whole `forEach`s as moves of their instances, by the keys in the manifests."""
+    keys = _keys(documents) if moves else {}
+    if not keys:
+        return tuple(moves)
+    links, named = dict(moves), {address for move in moves for address in move}
+    found: list[tuple[str, str]] = []
+    for before, now in moves:
+        onward = dict.fromkeys(key for group in _downstream(now, links) for key in keys.get(group, ()))
+        if now not in keys or now in links:
+            found.append((before, now))
+        if not Address(before).key:
+            pairs = [(f"{before}.{key}", f"{now}.{key}") for key in onward]
+            found += [pair for pair in pairs if named.isdisjoint(pair)]
+    return tuple(found)
+
+
+def _keys(documents: Iterable[str]) -> dict[str, list[str]]:
+    """Keys of the instances of each `forEach`, by its address."""
+    found: dict[str, list[str]] = {}
+    for address in map(Address, documents):
+        if address.key:
+            found.setdefault(address.group, []).append(address.key)
+    return found
+
+
+def _downstream(address: str, links: Mapping[str, str]) -> dict[str, None]:
+    """An address without a key and those that it moves to, up to the first with a key."""
+    found = dict[str, None]()
+    while not Address(address).key and address not in found:
+        found[address] = None
+        address = links.get(address, address)
+    return found
+
+
 def blocked(
-    state: State, moves: Iterable[tuple[str, str]], documents: Collection[str], where: Locator
+    state: State, moves: Sequence[tuple[str, str]], documents: Collection[str], where: Locator
 ) -> Iterator[Diagnostic]:
-    """Entries of `moved` whose new address has another object already. `state`: after the renames."""
-    links = dict(moves)
+    """Entries of `moved` whose new address has another object already, or has instances where the old one has none,
+    or the reverse. `state`: after the renames."""
+    entries = {before: index for index, (before, _) in enumerate(moves)}
+    links = dict(expanded(moves, documents))
     destinations = _destinations(links, documents)
-    for index, address in enumerate(links):
+    for address in links:
         now = destinations[address]
         if address in state.bindings and address not in documents and now in documents and now in state.bindings:
+            index = entries.get(address, entries.get(Address(address).group, 0))
             at, bound = where(("spec", "moved", index)), state.bindings[now].id
             remedy = f"Use another address, or remove this one with `dbc-iac state rm {now}`."
             detail = f"{now} is already in the state, with id {bound}."
             yield _wrong("cannot-move", f"cannot move {address} to {now}", remedy, at, detail, ExitCode.REFUSED)
+    keys, known = _keys(documents), _keys(a for a in state.bindings if a not in documents)
+    whole = {before: now for before, now in moves if not Address(before).key}
+    for before, now in _destinations(whole, {*documents, *keys}).items():
+        if before in state.bindings and before not in documents and now in keys:
+            detail, remedy = f"{now} has `forEach`.", f"Name an instance, such as `to: {now}.{keys[now][0]}`."
+        elif before in known and now in documents and now not in state.bindings:
+            detail, remedy = (
+                f"{before} had `forEach`.",
+                f"Name an instance, such as `from: {before}.{known[before][0]}`.",
+            )
+        else:
+            continue
+        at = where(("spec", "moved", entries[before]))
+        yield _wrong("cannot-move", f"cannot move {before} to {now}", remedy, at, detail, ExitCode.REFUSED)
 
 
 def _destinations(links: Mapping[str, str], documents: Collection[str]) -> dict[str, str]:
@@ -130,10 +182,29 @@ def _chain(address: str, links: Mapping[str, str]) -> Iterator[str]:
         address = links[address]
 
 
+def moved_to_nothing(
+    moves: Sequence[tuple[str, str]], documents: Collection[str], groups: Collection[str], where: Locator
+) -> Iterator[Diagnostic]:
+    """Entries of `moved` that end at an address that no manifest has. `groups`: addresses of `forEach`s.
+
+    An instance of a `forEach` may be missing: its keys can depend on the environment. A rename may be taken back.
+    """
+    links, backwards = dict(moves), {now: before for before, now in moves}
+    for index, (before, now) in enumerate(moves):
+        if now in links or any(a in documents or Address(a).group in groups for a in _chain(now, backwards)):
+            continue
+        alike = (a for a in {*documents, *groups} - {before} if Address(a).kind == Address(now).kind)
+        close = close_address(Address(now).label, alike)
+        remedy = f"Did you mean {close}?" if close else "Correct `to`, or remove the entry."
+        at = where(("spec", "moved", index))
+        yield _wrong("unknown-resource", f"moved.{index}.to: {now} has no manifest", remedy, at)
+
+
 def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:
     """Entries of `removed` that are in the manifests."""
+    instances = {Address(a).group: r for a, r in inventory.resources.items()} if removed else {}
     for address in removed:
-        if resource := inventory.resources.get(address):
+        if resource := inventory.resources.get(address) or instances.get(Address(address)):
             remedy = "Remove the manifest, or the entry of `removed`."
             summary = f"{address} is in `removed` and in the manifests"
             yield resource.problem("removed-in-manifests", "", summary, remedy=remedy)
@@ -141,11 +212,14 @@ def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagno
 
 def mistyped(removed: Sequence[str], state: State, changes: Iterable[Change], where: Locator) -> Iterator[Diagnostic]:
     """Entries of `removed` that the state does not know and that resemble an address that would be deleted."""
-    going = [c.address for c in changes if c.action is Action.DELETE]
+    going = {c.address for c in changes if c.action is Action.DELETE}
+    known = {*state.bindings, *state.generations}
+    known |= {Address(a).group for a in known}
+    going |= {Address(a).group for a in going}
     for index, address in enumerate(removed):
-        if address in state.bindings or address in state.generations:
+        if address in known:
             continue
-        if close := difflib.get_close_matches(address, going, 1, cutoff=0.8):
+        if close := difflib.get_close_matches(address, sorted(going), 1, cutoff=0.8):
             at = where(("spec", "removed", index))
             summary = f"`removed` names {address}, which is not in the state"
             remedy = f"Did you mean {close[0]}? This plan would delete it. Otherwise remove the entry."

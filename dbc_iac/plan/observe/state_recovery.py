@@ -208,7 +208,7 @@ def _claims(address: str, named: Mapping[str, list[_Host]], context: PlanContext
 
 def _is_handled(address: str, marker: Marker, context: PlanContext) -> bool:
     """Whether an object is unmanaged on purpose: the state knew it once, or `removed` names it."""
-    return context.state.generations.get(address, 0) >= marker.generation or address in context.removed
+    return context.state.generations.get(address, 0) >= marker.generation or context.forgets(address)
 
 
 def state_outdated(found: list[str]) -> Diagnostic:
