@@ -71,7 +71,8 @@ def test_drift_names_a_node_without_session_id_once(emulated: Emulated) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code"), [(["vm", "list"], 1), (["wallet", "session", "gpu-a"], 4), (["vm", "start", "a", "--yes"], 1)]
+    ("command", "code"),
+    [(["vm", "list"], 1), (["wallet", "session", "gpu-a", "--print"], 4), (["vm", "start", "a", "--yes"], 1)],
 )
 def test_commands_on_what_runs_sign_no_hostile_text(emulated: Emulated, command: list[str], code: int) -> None:
     assert emulated.run("apply", "--yes").code == 0
@@ -122,7 +123,7 @@ def board(tmp_path: Path) -> Iterator[Emulated]:
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "A" * 55, "x" * 300])
-@pytest.mark.parametrize("command", ["plan", "apply --yes", "vm list", "wallet session gpu-a"])
+@pytest.mark.parametrize("command", ["plan", "apply --yes", "vm list", "wallet session gpu-a --print"])
 def test_members_of_a_multisig_sign_no_hostile_text(board: Emulated, command: str, text: str) -> None:
     [account] = [order.renter for order in board.network.chain.orders.values()]
     board.network.nodes[NODE_ID].authority.sessions[account] = Session(text, frozenset({account}))
@@ -163,7 +164,7 @@ def test_a_node_key_signs_nonces_only(tmp_path: Path, message: Any, status: int,
 
     manager = Rogue()
     made = written(tmp_path, rack(), document("BareMetalServer", "one", SERVER))
-    for command in ("plan", "apply --yes", "server list rack", "wallet session rack"):
+    for command in ("plan", "apply --yes", "server list rack", "wallet session rack --print"):
         with signed_texts() as signed:
             result = made.run(*command.split(), transport=manager.transport)
         assert result.code not in {0, 70}, result.err
@@ -240,7 +241,7 @@ def test_api_signs_a_nonce_where_the_kept_session_is_refused(emulated: Emulated)
 
 def test_api_sends_a_session_to_its_own_node_only(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path), {"gpuNodes": [{"id": NODE_ID}, {"id": OTHER}]})
-    assert emulated.run("wallet", "session", "gpu-a").code == 0
+    assert emulated.run("wallet", "session", "gpu-a", "--print").code == 0
     (tmp_path / "body.json").write_text(json.dumps({"peer_nodes_list": [OTHER]}))
     with signed_texts() as signed:
         assert emulated.run("api", "/tasks", "-f", str(tmp_path / "body.json")).code == 4

@@ -27,6 +27,7 @@ from dbc_iac.cli.ops.wallet_keys import (
     key_options,
     new_key,
     read_signatures,
+    refuse_existing,
     write_private,
 )
 from dbc_iac.cli.options import WholeNumber, json_option
@@ -232,8 +233,12 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, identity: st
 
     A session never expires and cannot be revoked. It is valid as long as the rental and opens all VMs of the wallet
     there. It is also valid for one call on each other machine of the wallet: see docs/security.md. NODE is a Node, a
-    BareMetalInstance, or a node id.
+    BareMetalInstance, or a node id. Give --print or --out.
     """
+    if reveal == (out is not None):
+        raise click.UsageError("give either --print or --out FILE")
+    if out is not None:
+        refuse_existing(app.directory / out)
 
     async def work(console: Console) -> dict[str, str]:
         given = TargetOptions(name, identity, order)
@@ -259,8 +264,5 @@ def session(app: App, /, name: str, reveal: bool, out: Path | None, identity: st
     if out is not None:
         write_private(app.directory / out, json.dumps(got, indent=1) + "\n")
         app.show(f"wrote {out}\n{use}", {"target": got["target"], "file": str(out)})
-    elif reveal:
-        app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got, redact=False)
     else:
-        text = f"Obtained a session at {got['target']}. Use --print to show it, or --out to write it to a file."
-        app.show(text, {"target": got["target"], "obtained": True})
+        app.show("\n".join([*(f"{k}: {v}" for k, v in got.items()), use]), got, redact=False)

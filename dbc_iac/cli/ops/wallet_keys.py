@@ -5,6 +5,7 @@ Keys are only written to private files.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -94,13 +95,23 @@ def read_signatures(file: Path) -> list[CollectedSignature]:
         raise _key_error(str(error)) from None
 
 
+def refuse_existing(path: Path) -> None:
+    """Check that `write_private` can create a file, before a call whose answer goes there. Raises DiagnosticError."""
+    if os.path.lexists(path):
+        raise _file_exists(path)
+
+
+def _file_exists(path: Path) -> DiagnosticError:
+    return failed("file-exists", f"{path} exists", remedy="Use another file name.")
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a new file that only its owner can read. Raises DiagnosticError for an existing file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_new(path, text.encode())
     except FileExistsError:
-        raise failed("file-exists", f"{path} exists", remedy="Use another file name.") from None
+        raise _file_exists(path) from None
     except OSError as error:
         remedy = "Choose another path, or change its permissions."
         raise failed("file-unwritable", f"cannot write {path} ({error.strerror})", remedy=remedy) from None

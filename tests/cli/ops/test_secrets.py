@@ -60,7 +60,6 @@ LOOKS: list[tuple[str, str]] = [
     ("server power box status", "off"),
     ("deeplink get box", "123456789"),
     ("wallet address", "tenant"),
-    ("wallet session gpu-a", "Obtained a session"),
     ("api /tasks --node gpu-a", "errcode"),
     ("api /tasks/VM --node gpu-a", "login_password"),
     ("api /tasks/logs/VM --node gpu-a", "log_content"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.api.auth.keys import Sr25519Key, multisig_address, public_key_of, verify
+from dbc_iac.api.idempotency import CallEvent
 from dbc_iac.secret import SecretText
 from tests.projects import NODE_ID, SEED, Emulated, Project, document, project, vm
 
@@ -171,9 +172,6 @@ def test_a_third_party_can_use_the_session(emulated: Emulated, tmp_path: Path) -
     got = json.loads(file.read_text())
     assert got["session_id"] not in result.out + result.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    quiet = emulated.run("wallet", "session", "gpu-a")
-    assert "Obtained a session" in quiet.out
-    assert got["session_id"] not in quiet.out
     shown = emulated.run("wallet", "session", "gpu-a", "--print", "--json").json
     assert shown == got
     made = emulated.project
@@ -182,6 +180,16 @@ def test_a_third_party_can_use_the_session(emulated: Emulated, tmp_path: Path) -
     del made.environ["SEED"]
     rows = emulated.run("vm", "list", "--node", NODE_ID, "--identity", "guest", "--json")
     assert (rows.code, len(rows.json)) == (0, 1), rows.err
+
+
+@pytest.mark.parametrize("options", [[], ["--print", "--out", "new.json"], ["--out", "dbc-iac.yaml"]])
+def test_a_session_that_would_go_nowhere_is_not_obtained(emulated: Emulated, options: list[str]) -> None:
+    calls: list[CallEvent] = []
+    arguments = ["wallet", "session", "gpu-a", *options, "--json"]
+    run = emulated.loop.run_until_complete
+    result = emulated.project.run(*arguments, transport=emulated.network.transport, run=run, called=calls.append)
+    assert (result.code, result.codes) == ((1, ["file-exists"]) if options[:1] == ["--out"] else (3, ["usage"]))
+    assert calls == []
 
 
 def test_a_machine_that_is_not_rented_gives_no_session(tmp_path: Path) -> None:
