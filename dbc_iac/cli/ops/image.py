@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import click
@@ -23,7 +24,7 @@ from dbc_iac.cli.ops.options import timeout_of, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option, yes_option
-from dbc_iac.diagnostics import ExitCode, failure
+from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
@@ -59,32 +60,45 @@ def list_images(app: App, /, image_server: str, node: str, **where: str) -> None
     image server of --image-server has it too.
     """
 
-    async def work(console: Console) -> list[tuple[str, StoredImage]]:
+    async def work(console: Console) -> list[dict[str, Json]]:
+        known = await _image_servers(console)
+        if image_server and image_server not in known:
+            raise _unknown_image_server(image_server, known)
         if node:
             route = through_image_client(lookup.node(console, TargetOptions(node, **where)), console.inventory)
             body = requests.ImageServerFiles(image_server=image_server) if image_server else None
             found = read(await images.list_node_images(console.public(route), body), f"the images of {route.name}")
-            return [(route.name, one) for one in found]
-        rows: list[tuple[str, StoredImage]] = []
-        for one in [image_server] if image_server else await _image_servers(console):
+            return [_row(route.name, one) for one in found]
+        rows: list[dict[str, Json]] = []
+        for one in [image_server] if image_server else known:
             listed = await images.list_image_server_files(_client(console), requests.ImageServerFiles(image_server=one))
             if isinstance(listed, Done):
-                rows += [(one, image) for image in listed.value]
+                rows += [_row(one, image) for image in listed.value]
             else:
                 remedy = retry_remedy(f"image server {listed.message}")
                 console.warn("unreadable", f"cannot read image server {one}: {listed.message}", remedy=remedy)
+                rows.append({"where": one, "unreadable": listed.message})
         return rows
 
     rows = run(app, work)
-    shown = [_row(where, image) for where, image in rows]
-    lines = [(where, image.name, stored_size(image.size_gib)) for where, image in rows]
-    app.show(table(("LOCATION", "FILE", "SIZE"), lines) if rows else "There is no image file.", shown)
+    lines = [(row["where"], row["name"], _size(row["sizeBytes"])) for row in rows if "name" in row]
+    unread = any("unreadable" in row for row in rows)
+    app.show(table(("LOCATION", "FILE", "SIZE"), lines) if lines else _NONE[unread], rows)
+    if unread:
+        raise click.exceptions.Exit(ExitCode.ERROR)
+
+
+_NONE = {False: "There is no image file.", True: "There is no image file in the image servers that could be read."}
 
 
 def _row(where: str, image: StoredImage) -> dict[str, Json]:
     """A row with the size in bytes too, rounded as by the node: small files have 0 GiB."""
     size = None if image.size_gib is None else round(image.size_gib * 1024**3)
     return members(image, where=where, sizeBytes=size)
+
+
+def _size(size: Any) -> str:
+    return stored_size(None if size is None else Fraction(size, 1024**3))
 
 
 def _client(console: Console) -> Any:
@@ -94,6 +108,16 @@ def _client(console: Console) -> Any:
 
 async def _image_servers(console: Console) -> tuple[str, ...]:
     return read(await images.list_image_servers(_client(console)), "the image servers")
+
+
+def _unknown_image_server(image_server: str, known: tuple[str, ...]) -> DiagnosticError:
+    return failure(
+        "unknown-image-server",
+        f"unknown image server {image_server}" if image_server else "no image server given",
+        remedy=f"Use --image-server with one of: {', '.join(known)}."
+        if known
+        else "Set `imageClient` in the project file to a client node that has image servers.",
+    )
 
 
 class Transfer(Struct, frozen=True):
@@ -127,11 +151,7 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
     if not image_server and len(known) == 1:
         image_server = known[0]
     if image_server not in known:
-        raise failure(
-            "unknown-image-server",
-            f"unknown image server {image_server}" if image_server else "no image server given",
-            remedy=f"Use --image-server with one of: {', '.join(known) or 'none is configured'}.",
-        )
+        raise _unknown_image_server(image_server, known)
     return Transfer(file, route, image_server, document.address if document is not None else "")
 
 

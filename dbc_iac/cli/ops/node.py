@@ -11,7 +11,7 @@ from msgspec import convert
 
 from dbc_iac.address import Address
 from dbc_iac.api.endpoints import bare_metal, images, nodes
-from dbc_iac.api.outcome import Done
+from dbc_iac.api.outcome import Done, NotSent, Refused, Unknown
 from dbc_iac.api.requests import MonitorServers
 from dbc_iac.api.responses import NodeHardware, NodeListing, RentOrder
 from dbc_iac.cli.app import App
@@ -142,6 +142,8 @@ def show_node(app: App, /, name: str, identity: str, order: str) -> None:
     listed: Json = None if orders is None else [members(o, **_end(rentals[o.id])) for o in orders]
     shown: dict[str, Json] = {"name": route.name, "id": route.target, **_capacity(has), "orders": listed}
     app.show(_text(route, has, orders, rentals), shown)
+    if isinstance(found, Unreadable):
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 def _end_text(rental: Rental) -> str:
@@ -200,14 +202,25 @@ async def _client(console: Console, name: str) -> dict[str, Json]:
     way = console.client(name)
     version = await nodes.client_version(way)
     if not isinstance(version, Done):
-        summary = f"cannot read client node {name}: {version.message}"
-        console.warn("unreadable", summary, remedy=read_remedy(version))
-        return {"name": name, "unreadable": version.message}
-    heard = [await nodes.list_nodes(way), await bare_metal.list_heard_servers(way), await nodes.peers(way, "active")]
-    image_servers = await images.list_image_servers(way)
-    counts: list[Json] = [len(one.value) if isinstance(one, Done) else None for one in heard]
-    known: Json = [*image_servers.value] if isinstance(image_servers, Done) else None
-    return dict(zip(_CLIENT, (name, version.value, *counts, known), strict=True))
+        return {"name": name, **_unreadable(console, f"client node {name}", version)}
+    heard = {
+        "gpuNodes": ("GPU nodes", await nodes.list_nodes(way)),
+        "servers": ("servers", await bare_metal.list_heard_servers(way)),
+        "peers": ("peers", await nodes.peers(way, "active")),
+        "imageServers": ("image servers", await images.list_image_servers(way)),
+    }
+    row: dict[str, Json] = {"name": name, "version": version.value}
+    for key, (what, outcome) in heard.items():
+        if not isinstance(outcome, Done):
+            row |= {key: None, **_unreadable(console, f"the {what} of client node {name}", outcome)}
+        else:
+            row[key] = [*outcome.value] if key == "imageServers" else len(outcome.value)
+    return row
+
+
+def _unreadable(console: Console, what: str, outcome: Refused | NotSent | Unknown) -> dict[str, Json]:
+    console.warn("unreadable", f"cannot read {what}: {outcome.message}", remedy=read_remedy(outcome))
+    return {"unreadable": outcome.message}
 
 
 @command.command("free-memory")

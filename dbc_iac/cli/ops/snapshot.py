@@ -20,6 +20,7 @@ from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import failed, not_finished, poll_goal, read, retry_remedy
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option
+from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
 from dbc_iac.kinds.framework.cached_reader import CachedReader, Known, Unreadable
 from dbc_iac.kinds.framework.goal import ActContext, Goal, GoalState, GoalStatus
@@ -65,7 +66,7 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
     --wait waits until its file is on an image server; the node's own status does not prove that.
     """
 
-    async def work(console: Console) -> tuple[SnapshotView, list[str]]:
+    async def work(console: Console) -> tuple[SnapshotView, list[str], list[str]]:
         found = await lookup.vm(console, vm, TargetOptions(**where))
         wanted = _named(console, name)
         view = read(await snapshots.snapshot(console.channel(found.route), found.id, wanted), f"snapshot {wanted}")
@@ -83,15 +84,17 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
         having, unreadable = await image_servers_with(console.reader, route, view.file)
         for why in unreadable:
             console.warn("unreadable", why, remedy=retry_remedy(why))
-        return view, having
+        return view, having, unreadable
 
-    view, image_servers = run(app, work)
+    view, image_servers, unreadable = run(app, work)
     more: list[Json] = [*image_servers]
     text = object_text(view.name, {
         "status": view.status, "created": view.create_time, "file": view.file, "description": view.description,
-        "image servers": ", ".join(image_servers) or "none",
+        "image servers": ", ".join(image_servers) or ("unknown" if unreadable else "none"),
     })  # fmt: skip
     app.show(text, members(view, imageServers=more))
+    if unreadable:
+        raise click.exceptions.Exit(ExitCode.ERROR)
 
 
 def _named(console: Console, name: str) -> str:

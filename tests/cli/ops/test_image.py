@@ -48,12 +48,24 @@ def test_files_are_listed_by_image_server_and_by_node(world: Callable[..., Emula
     assert "torch.qcow2" in emulated.run("image", "list").out
 
 
-def test_an_empty_list_of_an_image_server_gives_a_warning(world: Callable[..., Emulated]) -> None:
+def test_an_unreadable_image_server_fails_the_list(world: Callable[..., Emulated]) -> None:
     emulated = world()
     emulated.network.image_servers.image_servers["ID_2"].reachable = False
     result = emulated.run("image", "list", "--json")
-    assert (result.code, result.codes) == (0, ["unreadable"])
-    assert {r["where"] for r in result.json} == {"ID_1"}
+    assert (result.code, result.codes) == (1, ["unreadable"])
+    assert {r["where"] for r in result.json if "name" in r} == {"ID_1"}
+    assert [r["where"] for r in result.json if "unreadable" in r] == ["ID_2"]
+    alone = emulated.run("image", "list", "--image-server", "ID_2")
+    assert (alone.code, alone.out.strip()) == (1, "There is no image file in the image servers that could be read.")
+
+
+@pytest.mark.parametrize("of_node", [[], ["--node", "gpu-a"]])
+def test_files_of_an_unknown_image_server_are_not_listed_as_none(
+    world: Callable[..., Emulated], of_node: list[str]
+) -> None:
+    result = world().run("image", "list", "--image-server", "ID_9", *of_node)
+    assert (result.code, result.out) == (3, "")
+    assert "Use --image-server with one of: ID_1, ID_2." in result.err
 
 
 @pytest.mark.parametrize("name", ["torch.qcow2", "torch", "Image/torch"])

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from dbc_iac.api.channel import Channel
+from dbc_iac.api.endpoints import images
+from dbc_iac.api.outcome import Unknown
 from dbc_iac.emulator import FaultSpec
 from tests.projects import NODE_ID, Emulated
 
@@ -47,6 +50,23 @@ def test_one_node_is_shown_with_images_and_orders(emulated: Emulated) -> None:
 def test_a_node_that_no_document_names_is_shown_by_its_id(emulated: Emulated) -> None:
     result = emulated.run("node", "show", OTHER, "--json")
     assert (result.code, result.json["id"]) == (0, OTHER)
+
+
+def test_unreadable_orders_fail_the_view_of_a_node(emulated: Emulated) -> None:
+    emulated.network.faults.add(FaultSpec(op="rent_orders", kind="time-out", times=10))
+    result = emulated.run("node", "show", "gpu-a", "--json")
+    assert (result.code, result.codes, result.json["orders"]) == (1, ["unreadable"], None)
+
+
+def test_what_a_client_node_does_not_list_is_reported(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(channel: Channel) -> Unknown:
+        return Unknown("no answer")
+
+    monkeypatch.setattr(images, "list_image_servers", silent)
+    result = emulated.run("node", "clients", "--json")
+    assert (result.code, result.codes) == (1, ["unreadable"])
+    [row] = result.json
+    assert (row["gpuNodes"], row["imageServers"], row["unreadable"]) == (2, None, "no answer")
 
 
 @pytest.mark.parametrize(

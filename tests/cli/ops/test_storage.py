@@ -152,6 +152,14 @@ def test_snapshots_are_listed_and_shown_with_the_image_servers_that_have_them(wo
     assert (result.code, result.codes) == (1, ["not-found"])
 
 
+def test_an_unreadable_image_server_fails_the_view_of_a_snapshot(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), SNAPSHOT)
+    emulated.network.image_servers.image_servers["ID_2"].reachable = False
+    result = emulated.run("snapshot", "show", "trainer", "base")
+    assert result.code == 1
+    assert "image servers  unknown" in result.out
+
+
 def test_an_upload_is_waited_for_with_its_progress_and_proved(world: Callable[..., Emulated]) -> None:
     emulated = world(vm())
     emulated.network.image_servers.image_servers["ID_2"].bytes_per_second = 1000.0
