@@ -100,6 +100,12 @@ _EXPLANATIONS = (
         "Add an Image for the file, or use a file from `dbc-iac image list`.",
     ),
     _row(
+        r"image:\S+ not exist",
+        "the file does not exist",
+        "The source of the transfer does not have this file.",
+        "Use a file that `dbc-iac image list` shows, of the image server or with --node of the node.",
+    ),
+    _row(
         r"in (downloading|uploading)",
         "the file is being transferred",
         "The file is being transferred.",

@@ -18,6 +18,7 @@ from dbc_iac.views.error_explanations import explained, explanation
         ("allocate memory failed", "enough free capacity"),
         ("rdp_port 20001 has been used", "has this port"),
         ("network is in used", "members of the LAN"),
+        ("image:/data/none.qcow2 not exist", "does not have this file"),
         ("create request session failed", "run out of request slots"),
         ("query machine_status failed", "could not read the chain"),
     ],

@@ -207,7 +207,10 @@ async def _existing_copy_status(console: Console, goal: Goal, of: Transfer) -> s
     seen = await goal.look(console.reader)
     if seen.sight is GoalStatus.MET:
         return "already on the node, as in the image server"
-    if seen.sight in {GoalStatus.FAILED, GoalStatus.UNKNOWN}:
+    if seen.sight is GoalStatus.FAILED:
+        show = f"Check its name with `dbc-iac image list --image-server {of.image_server}`."
+        raise failed("not-found", seen.text, "Nothing was sent.", show)
+    if seen.sight is GoalStatus.UNKNOWN:
         raise failed("unreadable", f"{of.label}: {seen.text}", "Nothing was sent.", retry_remedy(seen.text))
     if seen.sight is GoalStatus.WAITING:
         return seen.text

@@ -110,7 +110,7 @@ def test_a_terminal_gets_a_bar_where_it_can_show_one(
         (["download", "torch.qcow2", "--image-server", "ID_1"], 3, "needs-yes"),
         (["download", "torch.qcow2", "--yes"], 3, "unknown-image-server"),
         (["download", "torch.qcow2", "--image-server", "ID_9", "--yes"], 3, "unknown-image-server"),
-        (["download", "none.qcow2", "--image-server", "ID_1", "--yes"], 1, "unreadable"),
+        (["download", "none.qcow2", "--image-server", "ID_1", "--yes"], 1, "not-found"),
         (["download", "torch.img", "--image-server", "ID_1", "--yes"], 3, "unsafe-value"),
         (["download", "torch.qcow2", "--image-server", "ID_1", "--dir", "data", "--yes"], 3, "unsafe-value"),
         (["upload", "none.qcow2", "--image-server", "ID_1", "--yes"], 1, "refused"),
@@ -126,6 +126,12 @@ def test_an_impossible_transfer_is_reported(
     assert (result.code, result.codes[-1]) == (exit_code, problem), result.err
     emulated.settle()
     assert (files(emulated), image_server(emulated, "ID_2")) == before
+
+
+def test_a_missing_file_is_looked_up_in_the_list_of_its_image_server(world: Callable[..., Emulated]) -> None:
+    result = world().run("image", "download", "none.qcow2", "--image-server", "ID_1", "--yes")
+    assert "error[not-found]: none.qcow2 is not in image server ID_1" in result.err
+    assert "`dbc-iac image list --image-server ID_1`" in result.err
 
 
 def test_a_file_that_is_there_is_overwritten_only_when_that_is_meant(world: Callable[..., Emulated]) -> None:
