@@ -49,15 +49,17 @@ def command() -> None:
 
 
 @command.command("list")
-@image_server_option
+@click.option(
+    "--image-server", default="", metavar="ID", help="Image server; default: all, and with --node the only one."
+)
 @where_options
 @json_option
 @click.pass_obj
 def list_images(app: App, /, image_server: str, node: str, **where: str) -> None:
-    """List the files of the image servers; with --node those of a node.
+    """List the files of all image servers, or of --image-server; with --node those of a node.
 
     A node hides files with `data` in the name and those of running VMs. It lists a file with a base image only if the
-    image server of --image-server has it too.
+    image server has it too: of several, name one with --image-server.
     """
 
     async def work(console: Console) -> list[dict[str, Json]]:
@@ -66,7 +68,8 @@ def list_images(app: App, /, image_server: str, node: str, **where: str) -> None
             raise _unknown_image_server(image_server, known)
         if node:
             route = through_image_client(lookup.node(console, TargetOptions(node, **where)), console.inventory)
-            body = requests.ImageServerFiles(image_server=image_server) if image_server else None
+            one = image_server or (known[0] if len(known) == 1 else "")
+            body = requests.ImageServerFiles(image_server=one) if one else None
             found = read(await images.list_node_images(console.public(route), body), f"the images of {route.name}")
             return [_row(route.name, one) for one in found]
         rows: list[dict[str, Json]] = []

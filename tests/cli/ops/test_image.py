@@ -228,6 +228,21 @@ def test_users_of_a_file_are_reported_before_it_is_overwritten(world: Callable[.
     assert "VirtualMachine/twin" in told.err
 
 
+def test_a_node_lists_files_with_a_base_image_that_the_only_image_server_has(
+    world: Callable[..., Emulated],
+) -> None:
+    emulated = world(
+        vm(),
+        document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_1"}),
+        document("Image", "clone", {"node": "gpu-a", "snapshot": "base", "imageServer": "ID_1"}),
+        imageServers=IMAGE_SERVERS[:1],
+    )
+    assert emulated.run("apply", "--yes").code == 0
+    given = emulated.run("image", "list", "--node", "gpu-a", "--image-server", "ID_1", "--json").json
+    assert any(row["name"].startswith("snap_") for row in given)
+    assert emulated.run("image", "list", "--node", "gpu-a", "--json").json == given
+
+
 def test_a_small_file_has_a_size(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), document("Snapshot", "base", {"vm": "trainer", "imageServer": "ID_2"}))
     assert emulated.run("apply", "--yes").code == 0
