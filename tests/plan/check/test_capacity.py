@@ -118,7 +118,8 @@ def test_a_vm_is_started_by_a_change_that_powers_it_off(behaviour: str, power: s
     assert started({one.address: one}) == ({one.address} if starts else set())
 
 
-def test_a_vm_is_started_by_a_change_of_its_disk() -> None:
-    rests = change("a", Action.NO_OP, desired=SIZE, observed={"power": "on"})
+@pytest.mark.parametrize("action", [Action.NO_OP, Action.UPDATE])
+def test_a_vm_is_started_by_a_change_of_its_disk(action: Action) -> None:
+    rests = change("a", action, desired=SIZE, applied=SIZE, observed={"power": "on"})
     grows = Change("Disk/d", "Disk", Action.UPDATE, placement=Placement(parent=rests.address))
     assert started({rests.address: rests, grows.address: grows}) == {rests.address}
