@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,14 @@ def with_vm(*disks: tuple[str, int, str]) -> dict[str, object]:
 
 
 def rebuilt(
-    monkeypatch: pytest.MonkeyPatch, shown: dict[str, object], mapped: dict[str, str] | None = None, *new: str
+    monkeypatch: pytest.MonkeyPatch,
+    shown: dict[str, object],
+    mapped: dict[str, str] | None = None,
+    *new: str,
+    case: Case = CASE,
 ) -> Rebuilt:
     monkeypatch.setattr(module, "CachedReader", lambda *_, **__: reader(**shown))
-    return asyncio.run(rebuild(CASE.context, mapped or {}, frozenset(new), {}))
+    return asyncio.run(rebuild(case.context, mapped or {}, frozenset(new), {}))
 
 
 def test_a_vm_and_disks_of_different_sizes_are_bound_with_proof(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,3 +77,10 @@ def test_an_answer_about_an_unknown_address_is_refused(
 ) -> None:
     with pytest.raises(DiagnosticError, match="Disk/c is not in the manifests"):
         rebuilt(monkeypatch, EMPTY, mapped, *new)
+
+
+def test_an_image_of_an_unbound_snapshot_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {"Snapshot/tuned": {}, "Image/tuned": {"file": None, "snapshot": "tuned"}}
+    case = Case({"manifests": {**CASE.written["manifests"], **made}})
+    questions = rebuilt(monkeypatch, EMPTY, case=case).open_questions
+    assert questions["Image/tuned"] == "needs Snapshot/tuned, which is not bound"
