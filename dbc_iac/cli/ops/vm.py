@@ -241,7 +241,7 @@ def _power(
 @click.option("--force", is_flag=True, help="Power off and on instead of asking the guest.")
 @_power_options
 def restart(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
-    """Ask the guest to reboot. Changes that need a cold boot take effect only with --force."""
+    """Ask the guest of a running VM to reboot. Changes that need a cold boot take effect only with --force."""
     press = vms.force_restart_vm if force else vms.restart_vm
     _again(app, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
 
@@ -258,6 +258,13 @@ def _again(app: App, yes: bool, vm: str, where: TargetOptions, verb: str, press:
 
     async def work(console: Console) -> tuple[ResolvedTarget, str]:
         found = await lookup.vm(console, vm, where)
+        off = VmPower(address=found.label, route=found.route, id=found.id, powers="off")
+        if (await off.look(console.reader)).sight is GoalStatus.MET:
+            raise failed(
+                "vm-off", f"{found.label} is off", "Nothing was sent.",
+                f"Start it with `dbc-iac vm start {found.label}`.", ExitCode.REFUSED,
+            )  # fmt: skip
+        console.reader.forget()
         with console.changing(f"{verb} {found.label}?", f"vm {verb.lower()}"):
             outcome = await press(console.channel(found.route), found.id)
         look = f"dbc-iac vm show {found.label}"

@@ -202,6 +202,16 @@ def test_restarts_end_running(world: Callable[..., Emulated], arguments: list[st
     assert (again.code, again.codes) == (7, ["outcome-unknown"])
 
 
+@pytest.mark.parametrize("arguments", [["restart"], ["restart", "--force"], ["reset"]])
+def test_a_vm_that_is_off_is_not_restarted(world: Callable[..., Emulated], arguments: list[str]) -> None:
+    emulated = world(power="off")
+    assert only(emulated)["domain"] == "off"
+    result = emulated.run("vm", *arguments, "trainer", "--yes", "--wait")
+    assert (result.code, only(emulated)["domain"]) == (5, "off")
+    assert "error[vm-off]: VirtualMachine/trainer is off" in result.err
+    assert "`dbc-iac vm start VirtualMachine/trainer`" in result.err
+
+
 def test_a_password_is_taken_from_the_environment_or_a_file_and_never_shown(
     world: Callable[..., Emulated], tmp_path: Path
 ) -> None:
