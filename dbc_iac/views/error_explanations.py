@@ -154,7 +154,13 @@ _EXPLANATIONS = (
         "Restart the client node.",
     ),
     _row(
-        r"agent is not connected|Only the running task can change the password",
+        r"Only the running task can change the password",
+        "the VM does not run",
+        "The password is set by an agent in the guest, so the VM must run.",
+        "Start the VM with `dbc-iac vm start NAME --wait`, and run the command again.",
+    ),
+    _row(
+        r"agent is not connected",
         "the guest agent does not answer",
         "The password is set by an agent in the running guest, which does not answer.",
         "Use an image with the qemu guest agent, or set the password by hand.",

@@ -46,6 +46,7 @@ def test_a_known_text_is_explained_and_quoted_in_the_detail(said: str, means: st
         ("allocate mem failed", "delete other VMs"),
         ("can not find network info", "of the same room"),
         (f"{REFUSED}task not exist", "in two minutes"),
+        ("Only the running task can change the password", "Start the VM"),
     ],
 )
 def test_the_remedy_of_a_refusal_that_may_pass_says_what_is_waited_for(said: str, waits_for: str) -> None:

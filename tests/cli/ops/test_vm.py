@@ -227,6 +227,14 @@ def test_a_password_is_taken_from_the_environment_or_a_file_and_never_shown(
     assert "canary" not in said.out + said.err + more.out + more.err + logged.out + logged.err
 
 
+def test_the_password_of_a_vm_that_is_off_is_set_after_its_start(world: Callable[..., Emulated]) -> None:
+    emulated = world(power="off")
+    emulated.project.environ["NEW"] = "another-one"
+    result = emulated.run("vm", "passwd", "trainer", "--password-env", "NEW", "--yes")
+    assert result.code == 1
+    assert "Start the VM with `dbc-iac vm start NAME --wait`" in result.err
+
+
 def test_the_log_hides_what_the_node_writes_and_is_cut_as_asked(world: Callable[..., Emulated]) -> None:
     emulated = world()
     everything = emulated.run("vm", "logs", "trainer", "--json").json["lines"]
