@@ -12,6 +12,7 @@ import click
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from dbc_iac.cli.habits import SIMILAR
 from dbc_iac.cli.logs import LogHandler, start_logs, stop_logs
 from dbc_iac.cli.runtime import INTERRUPTED, CommandRuntime, ResilientStream, end_command
 from dbc_iac.diagnostics import Diagnostic, DiagnosticError, ExitCode, Severity
@@ -172,7 +173,7 @@ def _usage(error: click.ClickException) -> Diagnostic:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "dbc-iac"
     if isinstance(error, click.NoSuchOption):
-        close = difflib.get_close_matches(error.option_name, error.possibilities or (), 1)
+        close = difflib.get_close_matches(error.option_name, error.possibilities or (), 1, cutoff=SIMILAR)
         remedy = f"Did you mean {close[0]}?" if close else f"See `{command} --help`."
         summary = f"{command.removeprefix('dbc-iac ')} has no option {error.option_name[:30]}"
         return Diagnostic("usage", Severity.ERROR, summary, remedy=remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from dbc_iac.diagnostics import DiagnosticError, failure
 
@@ -78,8 +78,6 @@ COMMAND_ADVICE: Mapping[str, str] = {
     "diff": "Use `dbc-iac plan`.",
     "preview": "Use `dbc-iac plan`.",
     "up": "Use `dbc-iac apply`.",
-    "create": "Write a manifest, then use `dbc-iac apply`.",
-    "edit": "Edit the manifest, then use `dbc-iac apply`.",
     "down": "Use `dbc-iac destroy`.",
     "lint": "Use `dbc-iac validate`.",
     "format": "Use `dbc-iac fmt`.",
@@ -88,13 +86,32 @@ COMMAND_ADVICE: Mapping[str, str] = {
     "test": "Use `dbc-iac validate`; policies have test cases in `examples/policies.yaml`.",
     "modules": "Use `forEach` and variables in the manifests: there are no modules.",
     "stack": "Use `dbc-iac stack list`.",
-    "stack ls": "Use `dbc-iac stack list`.",
+    **dict.fromkeys(
+        ("image delete", "image rm", "image remove"),
+        "Set `retain: false` in the manifest and apply; then remove the manifest and apply.",
+    ),
+    "stack new": "Use `dbc-iac --stack NAME apply`: the first apply creates the stack.",
+    "stack rm": "Use `dbc-iac --stack NAME destroy`.",
+    "stack delete": "Use `dbc-iac --stack NAME destroy`.",
     "stack select": "Use `dbc-iac --stack NAME COMMAND`, or name the stack of an environment in the project file.",
     "stack init": "Use `dbc-iac --stack NAME apply`: the first apply creates the stack.",
-    "state ls": "Use `dbc-iac state list`.",
     "state replace-provider": "Edit `clients` in the project file: a state names no client node.",
 }
 """Commands that do not exist here."""
+
+_SYNONYMS = {"ls": "list", "get": "list", "describe": "show"}
+"""Commands of every group that has the other one."""
+
+_OF_RESOURCES = frozenset({"", "disk", "image", "network", "node", "server", "snapshot", "vm"})
+"""Groups in which the commands of `_CHANGES` are changes of manifests."""
+_CHANGES: Mapping[str, str] = {
+    **dict.fromkeys(("create", "new", "add"), "Write a manifest, then use `dbc-iac apply`."),
+    **dict.fromkeys(("edit", "update", "modify"), "Edit the manifest, then use `dbc-iac apply`."),
+    **dict.fromkeys(("delete", "rm", "remove"), "Remove the manifest, then use `dbc-iac apply`."),
+}
+
+SIMILAR = 0.7
+"""Least similarity of a suggestion: `ls` is not `logs`."""
 
 _FORMATS = frozenset(key.removeprefix("-o ") for key in OPTION_ADVICE if key.startswith("-o "))
 
@@ -118,13 +135,17 @@ def familiar(path: str, known: set[str], word: str, following: Sequence[str]) ->
         yield word
 
 
-def unknown_command(path: str, typed: Sequence[str], known: Iterable[str]) -> DiagnosticError:
+def unknown_command(path: str, typed: Sequence[str], known: Collection[str]) -> DiagnosticError:
     """The error for a command that does not exist in the group `path`, with the command to use instead."""
     name = " ".join((path, typed[0])).strip()
     below = " ".join((name, *typed[1:2]))
     advice = COMMAND_ADVICE.get(below) or COMMAND_ADVICE.get(name)
+    if advice is None and path in _OF_RESOURCES:
+        advice = _CHANGES.get(typed[0])
+    if advice is None and (synonym := _SYNONYMS.get(typed[0])) in known:
+        advice = f"Use `dbc-iac {path} {synonym}`."
     if advice is None:
-        close = difflib.get_close_matches(typed[0], [*known], 1)
+        close = difflib.get_close_matches(typed[0], [*known], 1, cutoff=SIMILAR)
         advice = f"Did you mean {close[0]}?" if close else f"See `{' '.join(('dbc-iac', path)).strip()} --help`."
     return _advice(f"there is no command {name[:40]}", advice)
 

@@ -82,6 +82,7 @@ def test_a_familiar_line_works(typed: str, documented: str) -> None:
     assert app.runtime.terminal == expected_app.runtime.terminal
 
 
+RESOURCES = ("disk", "image", "network", "node", "server", "snapshot", "vm")
 ADVISED = [
     *((command, advice) for command, advice in COMMAND_ADVICE.items() if command != "stack"),
     *(
@@ -93,6 +94,16 @@ ADVISED = [
     ("plan -output json", OPTION_ADVICE["-o json"]),
     ("get vms trainer", COMMAND_ADVICE["get vms"]),
     ("workspace new blue", COMMAND_ADVICE["workspace new"]),
+    *((f"{group} create x", "Write a manifest, then use `dbc-iac apply`.") for group in RESOURCES),
+    *((f"{group} rm x", "Remove the manifest, then use `dbc-iac apply`.") for group in RESOURCES if group != "image"),
+    *((f"{group} ls", f"Use `dbc-iac {group} list`.") for group in (*RESOURCES, "stack", "state")),
+    ("create vm", "Write a manifest, then use `dbc-iac apply`."),
+    ("disk add trainer", "Write a manifest, then use `dbc-iac apply`."),
+    ("vm edit trainer", "Edit the manifest, then use `dbc-iac apply`."),
+    ("vm describe trainer", "Use `dbc-iac vm show`."),
+    ("deeplink ls", "See `dbc-iac deeplink --help`."),
+    ("vm logout", "See `dbc-iac vm --help`."),
+    ("vm list --names", "See `dbc-iac vm list --help`."),
 ]
 
 
