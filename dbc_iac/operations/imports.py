@@ -174,7 +174,7 @@ def _new_files(project: Project, folder: Path, files: Mapping[str, str]) -> Iter
     existing = [name for name in files if os.path.lexists(folder / name)]
     if existing:
         raise failure("exists", f"{folder / existing[0]} already exists", remedy="Name another folder with --generate.")
-    there = folder.exists()
+    there = os.path.lexists(folder)
     write_new_files({folder / name: text for name, text in files.items()}, project.directory)
     try:
         yield
