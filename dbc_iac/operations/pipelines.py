@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ UNKNOWN = "git+https://github.com/OWNER/dbc-iac@COMMIT"
 _GITLAB = ".gitlab-ci.yml"
 _WORKFLOW = ".github/workflows/dbc-iac.yaml"
 _WRITTEN = "# Written by `dbc-iac init"
+_CHECKSUM = "# `dbc-iac init --ci` writes this file again unless it was edited; checksum: "
+_PACKAGE = re.compile("^ *DBC_IAC_PACKAGE: .*$", re.MULTILINE)
 INCLUDED = ".gitlab/dbc-iac.yml"
 """The path of the GitLab pipeline in a project that already has one."""
 
@@ -38,15 +42,31 @@ def pipeline(
     main = main.replace('DIRECTORY: "."', f"DIRECTORY: {json.dumps(place)}")
     lock = (_HERE / "requirements.txt").read_text(encoding="utf-8")
     path = _WORKFLOW if forge == "github" else INCLUDED if beside else _GITLAB
-    own = (path, ".github/actions/dbc-iac/**") if forge == "github" else (path,)
+    action = ".github/actions/dbc-iac"
+    own = (path, f"{action}/**") if forge == "github" else (path,)
     main = filled(main, forge, settings or PipelineSettings(), place, own)
-    if forge == "gitlab":
-        return {path: main, ".gitlab/dbc-iac-requirements.txt": lock}
-    return {
-        path: main,
-        ".github/actions/dbc-iac/action.yml": action_file().read_text(encoding="utf-8"),
-        ".github/actions/dbc-iac/requirements.txt": lock,
-    }
+    files = {path: main, ".gitlab/dbc-iac-requirements.txt": lock}
+    if forge == "github":
+        text = action_file().read_text(encoding="utf-8")
+        files = {path: main, f"{action}/action.yml": text, f"{action}/requirements.txt": lock}
+    return {path: f"{text}{_CHECKSUM}{_checksum(text)}\n" for path, text in files.items()}
+
+
+def rewritten(old: str, new: str) -> str | None:
+    """The new text of a file of a pipeline in place of the old one; None if that was not written by `init`, or edited.
+
+    The package to install, which the file asks for, is kept where this dbc-iac does not know its own source.
+    """
+    body, _, checksum = old.rpartition(_CHECKSUM)
+    if checksum.strip() != _checksum(body):
+        return None
+    kept = _PACKAGE.search(old)
+    return _PACKAGE.sub(lambda _: kept[0], new) if kept is not None and UNKNOWN in new else new
+
+
+def _checksum(text: str) -> str:
+    """The checksum of a generated text, without its line that names the package to install."""
+    return hashlib.sha256(_PACKAGE.sub("", text).encode()).hexdigest()[:16]
 
 
 def pipeline_for(forge: str, directory: Path, new: Mapping[str, str]) -> dict[str, str]:

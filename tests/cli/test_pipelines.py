@@ -169,10 +169,41 @@ def test_init_writes_a_pipeline_with_a_project_or_into_one(name: str, tmp_path: 
     later.directory.mkdir()
     later.run("init")
     assert set(later.run("init", "--ci", name, "--json").json) == set(pipeline(name))
-    again = later.run("init", "--ci", name, "--json")
-    assert (again.code, again.codes) == (3, ["project-exists"])
+    assert later.run("init", "--ci", name).out == "The pipeline is up to date.\n"
     for path, text in pipeline(name).items():
         assert (tmp_path / path).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_init_updates_its_pipeline_and_keeps_the_package_to_install(name: str, tmp_path: Path) -> None:
+    made = Project(tmp_path)
+    made.run("init")
+    assert made.run("init", "--ci", name).code == 0
+    [main, *others] = pipeline(name)
+    source = "git+https://example.org/us/dbc-iac@0123"
+    (tmp_path / main).write_text((tmp_path / main).read_text().replace(UNKNOWN, source))
+    assert made.run("init", "--ci", name).out == "The pipeline is up to date.\n"
+    file = tmp_path / "dbc-iac.yaml"
+    file.write_text(file.read_text().replace("file: secrets/wallet.seed", "env: OTHER_SEED"))
+    (tmp_path / others[0]).unlink()
+    result = made.run("init", "--ci", name)
+    assert sorted(result.out.splitlines()[:2]) == [f"updated {main}", f"wrote {others[0]}"]
+    text = (tmp_path / main).read_text()
+    assert [part in text for part in (source, UNKNOWN, "OTHER_SEED", "DBC_WALLET_SEED")] == [True, False, True, False]
+    assert made.run("init", "--ci", name).out == "The pipeline is up to date.\n"
+
+
+def test_an_edited_pipeline_is_not_overwritten(tmp_path: Path) -> None:
+    made = Project(tmp_path)
+    made.run("init", "--ci", "github")
+    main = tmp_path / ".github/workflows/dbc-iac.yaml"
+    main.write_text(edited := main.read_text().replace("17 3 * * *", "17 4 * * *"))
+    action = tmp_path / ".github/actions/dbc-iac/action.yml"
+    action.unlink()
+    refused = made.run("init", "--ci", "github", "--json")
+    assert (refused.code, refused.codes) == (3, ["project-exists"])
+    assert ".github/workflows/dbc-iac.yaml already exists" in refused.err
+    assert (main.read_text(), action.exists()) == (edited, False)
 
 
 @pytest.mark.parametrize(("name", "moved"), [("github", ".github"), ("gitlab", ".gitlab and .gitlab-ci.yml")])

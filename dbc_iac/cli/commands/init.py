@@ -21,17 +21,20 @@ from dbc_iac.operations.scaffold import write_project
 @click.option(
     "--ci",
     type=click.Choice(["github", "gitlab"]),
-    help="Also write a CI pipeline, or add one to a project.",
+    help="Also write a CI pipeline; in a project, only add or update it.",
 )
 @json_option
 @click.pass_obj
 def command(app: App, name: str, ci: str | None) -> None:
     """Create a new project: project file, first VM, emulated machine to try it on, git-ignore rules."""
-    written = write_project(app.directory, name, ci)
-    lines = [f"wrote {p}" for p in sorted(written)]
+    new, updated = write_project(app.directory, name, ci)
+    written = new | updated
+    lines = [f"{'updated' if p in updated else 'wrote'} {p}" for p in sorted(written)] or [
+        "The pipeline is up to date."
+    ]
     if WORLD in written:
         lines += _next_steps(app, in_environment=ci is not None)
-    if ci is not None:
+    if ci is not None and written:
         lines += to_do(written, app.directory, shared=not _is_ephemeral(app))
     app.show("\n".join(lines), sorted(written))
 
