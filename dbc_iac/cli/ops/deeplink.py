@@ -68,8 +68,7 @@ def set_password(
     server: str,
     password_env: str,
     password_file: str,
-    wait: bool,
-    timeout: float,
+    wait: float | None,
     yes: bool,
     **where: str,
 ) -> None:
@@ -85,7 +84,7 @@ def set_password(
             outcome = await instances.set_deeplink_password(console.channel(found.route), body)
         look = f"dbc-iac deeplink get {found.label}"
         accepted(outcome, f"the DeepLink password of {found.label}", look)
-        return found, await _reported(console, found, password, timeout, look) if wait else "accepted"
+        return found, "accepted" if wait is None else await _reported(console, found, password, wait, look)
 
     found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})

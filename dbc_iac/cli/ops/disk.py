@@ -17,7 +17,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
-from dbc_iac.cli.ops.options import timeout_of, wait_options
+from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import failed, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.vm import details_of
 from dbc_iac.cli.options import json_option, yes_option
@@ -91,7 +91,7 @@ def _document(console: Console, found: ResolvedTarget, disk: VmDisk) -> tuple[st
 @yes_option
 @json_option
 @click.pass_obj
-def grow(app: App, /, vm: str, disk: str, size: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
+def grow(app: App, /, vm: str, disk: str, size: str, wait: float | None, yes: bool, **where: str) -> None:
     """Grow a disk of a VM that is off: to SIZE (500Gi), or by +SIZE (+20Gi). A disk never shrinks.
 
     DISK is a device (vdb) or the name of a Disk. The system disk vda takes only +SIZE: it reads as 350Gi until its
@@ -115,7 +115,7 @@ def grow(app: App, /, vm: str, disk: str, size: str, wait: bool, timeout: float,
                 raise failed("unreadable", summary, "Nothing was sent.", remedy)
             outcome = await goal.act(console.context(), console.reader)
         look = f"dbc-iac disk list {found.label}"
-        return device, await wait_for_goal(console, goal, outcome, look, timeout_of(wait, timeout))
+        return device, await wait_for_goal(console, goal, outcome, look, wait)
 
     device, status = run(app, work, yes=yes)
     app.show(f"{device.name}: {status}", {"device": device.name, "file": device.source_file, "status": status})

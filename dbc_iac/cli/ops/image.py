@@ -20,7 +20,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, where_options
-from dbc_iac.cli.ops.options import timeout_of, wait_options
+from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.progress import progress
 from dbc_iac.cli.options import json_option, yes_option
@@ -175,8 +175,7 @@ def download(
     directory: str,
     overwrite: bool,
     image_server: str,
-    wait: bool,
-    timeout: float,
+    wait: float | None,
     yes: bool,
     **where: str,
 ) -> None:
@@ -199,7 +198,7 @@ def download(
             goal = DownloadEnded(address=of.label, route=of.route, id=of.file)
         with console.changing(f"Download {of.file} from {of.image_server} to {of.route.name}?", "image download"):
             outcome = await images.download_image(console.channel(of.route), body)
-        return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
+        return of, await _followed(app, console, goal, of, outcome, wait)
 
     of, status = run(app, work, yes=yes)
     app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})
@@ -305,8 +304,7 @@ def upload(
     name: str,
     overwrite: bool,
     image_server: str,
-    wait: bool,
-    timeout: float,
+    wait: float | None,
     yes: bool,
     **where: str,
 ) -> None:
@@ -337,7 +335,7 @@ def upload(
         body = requests.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.image_server)
         with console.changing(f"Upload {of.file} from {of.route.name} to {of.image_server}?", "image upload"):
             outcome = await images.upload_image(console.channel(of.route), body)
-        return of, await _followed(app, console, goal, of, outcome, timeout_of(wait, timeout))
+        return of, await _followed(app, console, goal, of, outcome, wait)
 
     of, status = run(app, work, yes=yes)
     app.show(f"{of.label}: {status}", {"file": of.file, "imageServer": of.image_server, "status": status})

@@ -263,6 +263,9 @@ def monitor(
 ) -> None:
     """Show the Zabbix servers that receive the measurements of your VMs, or set at most two."""
 
+    if servers and clear:
+        raise click.UsageError("give either HOST:PORT or --clear")
+
     async def work(console: Console) -> tuple[str, ...]:
         route = lookup.node(console, TargetOptions(name, identity, order))
         if servers or clear:

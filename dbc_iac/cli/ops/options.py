@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -11,22 +12,23 @@ from dbc_iac.cli.options import SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LONGEST_WAIT = 3600.0
+"""Seconds of --wait without --timeout."""
+
 reveal_option = click.option("--reveal", is_flag=True, help="Show passwords instead of ***.")
 
 
 def wait_options(command: F) -> F:
-    """--wait and --timeout."""
-    command = click.option(
-        "--timeout",
-        type=SECONDS,
-        default=3600.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Maximum time to wait.",
-    )(command)
-    return click.option("--wait", is_flag=True, help="Wait until the change is done, not only accepted.")(command)
+    """--wait and --timeout, passed as one `wait`: seconds to wait, or None without --wait."""
 
+    @wraps(command)
+    def waiting(*arguments: Any, wait: bool, timeout: float | None, **options: Any) -> Any:
+        if timeout is not None and not wait:
+            raise click.UsageError("--timeout needs --wait")
+        seconds = LONGEST_WAIT if timeout is None else timeout
+        return command(*arguments, wait=seconds if wait else None, **options)
 
-def timeout_of(wait: bool, timeout: float) -> float | None:
-    """Seconds to wait; None without --wait."""
-    return timeout if wait else None
+    waiting = click.option(
+        "--timeout", type=SECONDS, metavar="SECONDS", help=f"Maximum time to wait; default: {LONGEST_WAIT:g}."
+    )(waiting)
+    return click.option("--wait", is_flag=True, help="Wait until the change is done, not only accepted.")(waiting)  # type: ignore[return-value]

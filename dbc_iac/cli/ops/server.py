@@ -18,7 +18,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_power
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
-from dbc_iac.cli.ops.options import timeout_of, wait_options
+from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, read_remedy, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.rented_server import instance
 from dbc_iac.cli.options import json_option, yes_option
@@ -173,7 +173,7 @@ def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
 @yes_option
 @json_option
 @click.pass_obj
-def power(app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
+def power(app: App, /, server: str, verb: str, wait: float | None, yes: bool, **where: str) -> None:
     """Show or change the power of a rented server. Off and reset are hard: the system is not notified.
 
     SERVER is a BareMetalInstance, a BareMetalServer or a node id.
@@ -188,7 +188,7 @@ def power(app: App, /, server: str, verb: str, wait: bool, timeout: float, yes: 
             return found, f"already {now}"
         if verb == "reset":
             return found, await _reset(console, found, now)
-        return found, await _power(console, found, "on" if verb == "on" else "off", timeout_of(wait, timeout))
+        return found, await _power(console, found, "on" if verb == "on" else "off", wait)
 
     found, status = run(app, work, yes=yes)
     app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})

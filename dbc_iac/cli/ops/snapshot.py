@@ -60,7 +60,7 @@ def list_snapshots(app: App, /, vm: str, **where: str) -> None:
 @wait_options
 @json_option
 @click.pass_obj
-def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, **where: str) -> None:
+def show_snapshot(app: App, /, vm: str, name: str, wait: float | None, **where: str) -> None:
     """Show one snapshot of a VM, and the image servers that have its file. SNAPSHOT is a name.
 
     --wait waits until its file is on an image server; the node's own status does not prove that.
@@ -76,8 +76,8 @@ def show_snapshot(app: App, /, vm: str, name: str, wait: bool, timeout: float, *
                 f"{found.label} has no snapshot {wanted}",
                 remedy=f"Run `dbc-iac snapshot list {found.label}`.",
             )
-        if wait:
-            await _arrived(app, console, found, view, timeout)
+        if wait is not None:
+            await _arrived(app, console, found, view, wait)
             view = read(await snapshots.snapshot(console.channel(found.route), found.id, wanted), f"snapshot {wanted}")
         assert view is not None  # noqa: S101 - it was there, and waited for
         route = through_image_client(found.route, console.inventory)

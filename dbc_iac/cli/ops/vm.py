@@ -21,7 +21,7 @@ from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_password, warn_of_power
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
-from dbc_iac.cli.ops.options import reveal_option, timeout_of, wait_options
+from dbc_iac.cli.ops.options import reveal_option, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, read_remedy, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.passwords import password_from_options, password_options
 from dbc_iac.cli.options import WholeNumber, json_option, yes_option
@@ -191,18 +191,18 @@ def _power_options(function: Any) -> Any:
 
 @command.command("start")
 @_power_options
-def start(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
+def start(app: App, /, vm: str, wait: float | None, yes: bool, **where: str) -> None:
     """Start a VM, or wake a suspended one."""
-    _power(app, yes, vm, TargetOptions(**where), "on", vms.start_vm, timeout_of(wait, timeout))
+    _power(app, yes, vm, TargetOptions(**where), "on", vms.start_vm, wait)
 
 
 @command.command("stop")
 @click.option("--force", is_flag=True, help="Power off even while the guest is shutting down.")
 @_power_options
-def stop(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
+def stop(app: App, /, vm: str, force: bool, wait: float | None, yes: bool, **where: str) -> None:
     """Power a VM off. This is a hard power-off: the guest is not notified."""
     press = vms.poweroff_vm if force else vms.shutdown_vm
-    _power(app, yes, vm, TargetOptions(**where), "off", press, timeout_of(wait, timeout))
+    _power(app, yes, vm, TargetOptions(**where), "off", press, wait)
 
 
 def _power(
@@ -240,17 +240,17 @@ def _power(
 @command.command("restart")
 @click.option("--force", is_flag=True, help="Power off and on instead of asking the guest.")
 @_power_options
-def restart(app: App, /, vm: str, force: bool, wait: bool, timeout: float, yes: bool, **where: str) -> None:
+def restart(app: App, /, vm: str, force: bool, wait: float | None, yes: bool, **where: str) -> None:
     """Ask the guest of a running VM to reboot. Changes that need a cold boot take effect only with --force."""
     press = vms.force_restart_vm if force else vms.restart_vm
-    _again(app, yes, vm, TargetOptions(**where), "Restart", press, timeout_of(wait, timeout))
+    _again(app, yes, vm, TargetOptions(**where), "Restart", press, wait)
 
 
 @command.command("reset")
 @_power_options
-def reset(app: App, /, vm: str, wait: bool, timeout: float, yes: bool, **where: str) -> None:
+def reset(app: App, /, vm: str, wait: float | None, yes: bool, **where: str) -> None:
     """Reset a running VM, like its reset button."""
-    _again(app, yes, vm, TargetOptions(**where), "Reset", vms.reset_vm, timeout_of(wait, timeout))
+    _again(app, yes, vm, TargetOptions(**where), "Reset", vms.reset_vm, wait)
 
 
 def _again(app: App, yes: bool, vm: str, where: TargetOptions, verb: str, press: Press, wait: float | None) -> None:

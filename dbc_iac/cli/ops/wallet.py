@@ -47,12 +47,14 @@ def command() -> None:
 @command.command("new")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File for the key.")
 @click.option("--mnemonic", is_flag=True, help="Write a mnemonic phrase instead of a seed of 64 hexadecimal digits.")
-@click.option("--words", type=click.Choice(["12", "24"]), default="12", show_default=True, help="Length of the phrase.")
+@click.option("--words", type=click.Choice(["12", "24"]), help="Length of the phrase; default: 12.")
 @json_option
 @click.pass_obj
-def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"]) -> None:
+def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"] | None) -> None:
     """Create a wallet. Its key is written to a new file, readable by you only, and never shown. Back it up."""
-    secret, key = new_key(int(words) if mnemonic else 0)
+    if words and not mnemonic:
+        raise click.UsageError("--words needs --mnemonic")
+    secret, key = new_key(int(words or 12) if mnemonic else 0)
     write_private(app.directory / out, secret.reveal() + "\n")
     form = "mnemonic" if mnemonic else "seed"
     text = (
@@ -83,7 +85,10 @@ def address(
     """Show the address of an identity (default: all), of a key, or of the multisig of --member and --threshold."""
     if name and identity not in {"", name}:
         raise click.UsageError("give either IDENTITY or --identity")
-    if members or threshold is not None:
+    multisig = bool(members) or threshold is not None
+    if sum((bool(identity or name), bool(seed_env or seed_file), multisig)) > 1:
+        raise click.UsageError("give one of IDENTITY, a seed, and --member with --threshold")
+    if multisig:
         try:
             account = multisig_address(members, threshold or 0)
         except ValueError as error:
@@ -176,6 +181,10 @@ def sign(
     session id instead; any other text is refused, since it could be a transaction. A multisig identity signs with each
     of its keys in the project. Signed texts and signers are printed on standard error.
     """
+    if identity and (seed_env or seed_file):
+        raise click.UsageError("give either --identity or a seed")
+    if session_id and (count > 1 or others):
+        raise click.UsageError("SESSION_ID takes neither --count nor --with")
     given = _session_id(session_id) if session_id else None
     found = [s for file in others for s in read_signatures(app.directory / file)]
     key = key_from_options(app, seed_env, seed_file)

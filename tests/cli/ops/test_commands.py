@@ -14,7 +14,7 @@ import pytest
 
 from dbc_iac.cli import CommandRuntime, run_command
 from dbc_iac.cli.commands import OPS, dbc_iac
-from tests.projects import NODE_ID, Emulated, document, project, vm
+from tests.projects import NODE_ID, SEED, Emulated, document, project, vm
 
 
 def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
@@ -165,3 +165,24 @@ def test_a_missing_node_option_gets_the_names_to_choose_from(tmp_path: Path) -> 
     assert "Use --node with one of: gpu-a, gpu-b." in made.run("image", "stop", "a.qcow2", "--yes").err
     (tmp_path / "manifests/all.yaml").write_text("")
     assert "Use --node with a node id." in made.run("image", "stop", "a.qcow2", "--yes").err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "wallet new --out key --words 24",
+        "wallet address tenant --seed-env SEED",
+        "wallet address tenant --threshold 2",
+        "wallet sign --identity tenant --seed-env SEED",
+        "wallet sign --count 2 x",
+        "wallet sign --with other.json x",
+        "node monitor gpu-a 1.2.3.4:10051 --clear --yes",
+        "vm start trainer --timeout 10 --yes",
+        "image download ubuntu.qcow2 --timeout 10 --yes",
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(tmp_path: Path, line: str) -> None:
+    made = project(tmp_path, environ={"SEED": SEED})
+    result = made.run(*line.split(), "--json")
+    assert (result.code, result.codes, result.out) == (3, ["usage"], "")
+    assert not (tmp_path / "key").exists()
