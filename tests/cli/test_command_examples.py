@@ -39,6 +39,11 @@ def test_every_command_has_examples_and_no_example_is_left_over() -> None:
     assert set(EXAMPLES) == set(COMMANDS)
 
 
+def test_an_optional_argument_is_shown_in_brackets() -> None:
+    arguments = [p for command in COMMANDS.values() for p in command.params if isinstance(p, click.Argument)]
+    assert [a.name for a in arguments if a.metavar and a.metavar.startswith("[") == a.required] == []
+
+
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_explains_itself(path: str, tmp_path: Path) -> None:
     result = Project(tmp_path).run(*path.split(), "--help")

@@ -14,7 +14,7 @@ from dbc_iac.operations.imports import import_all, import_object
 
 @click.command("import")
 @click.argument("address", required=False, shell_complete=addresses)
-@click.argument("identity", metavar="ID", required=False)
+@click.argument("identity", metavar="[ID]", required=False)
 @click.option("--all", "everything", is_flag=True, help="Import all objects that no other project manages.")
 @click.option(
     "--generate", type=click.Path(path_type=Path, file_okay=False), help="With --all: write manifests to this folder."

@@ -118,7 +118,7 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
 
 
 @command.command("show")
-@click.argument("name", metavar="NODE", default="")
+@click.argument("name", metavar="[NODE]", default="")
 @identity_options
 @json_option
 @click.pass_obj
@@ -224,7 +224,7 @@ def _unreadable(console: Console, what: str, outcome: Refused | NotSent | Unknow
 
 
 @command.command("free-memory")
-@click.argument("name", metavar="NODE", default="")
+@click.argument("name", metavar="[NODE]", default="")
 @identity_options
 @yes_option
 @json_option

@@ -65,7 +65,7 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"] | Non
 
 
 @command.command("address")
-@click.argument("name", metavar="IDENTITY", default="")
+@click.argument("name", metavar="[IDENTITY]", default="")
 @click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: all.")
 @key_options
 @click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Member wallet of a multisig; repeatable.")
@@ -231,7 +231,7 @@ def _signed(key: Sr25519Key, message: Signable) -> dict[str, str]:
 
 
 @command.command("session")
-@click.argument("name", metavar="NODE", default="")
+@click.argument("name", metavar="[NODE]", default="")
 @identity_options
 @click.option("--print", "reveal", is_flag=True, help="Print the session.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the session to this file, as JSON.")
