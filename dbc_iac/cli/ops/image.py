@@ -52,10 +52,10 @@ def command() -> None:
 @click.option(
     "--image-server", default="", metavar="ID", help="Image server; default: all, and with --node the only one."
 )
-@where_options
+@click.option("--node", default="", metavar="NAME|ID", help="List the files of this node.")
 @json_option
 @click.pass_obj
-def list_images(app: App, /, image_server: str, node: str, **where: str) -> None:
+def list_images(app: App, /, image_server: str, node: str) -> None:
     """List the files of all image servers, or of --image-server; with --node those of a node.
 
     A node hides files with `data` in the name and those of running VMs. It lists a file with a base image only if the
@@ -67,7 +67,7 @@ def list_images(app: App, /, image_server: str, node: str, **where: str) -> None
         if image_server and image_server not in known:
             raise _unknown_image_server(image_server, known)
         if node:
-            route = through_image_client(lookup.node(console, TargetOptions(node, **where)), console.inventory)
+            route = through_image_client(lookup.node(console, TargetOptions(node)), console.inventory)
             one = image_server or (known[0] if len(known) == 1 else "")
             body = requests.ImageServerFiles(image_server=one) if one else None
             found = read(await images.list_node_images(console.public(route), body), f"the images of {route.name}")
