@@ -87,19 +87,25 @@ def test_the_renter_sees_a_rented_server(world: Callable[..., Emulated]) -> None
     assert (shown["nodeId"], shown["ip"], shown["document"]) == (SERVER_ID, "198.51.100.1", "BareMetalInstance/box")
 
 
-@pytest.mark.parametrize("name", ["box", "BareMetalInstance/box", SERVER_ID])
+@pytest.mark.parametrize("name", ["box", "BareMetalInstance/box", SERVER_ID, "one", "BareMetalServer/one"])
 def test_power_is_asked_for_and_set(world: Callable[..., Emulated], name: str) -> None:
-    emulated = world(instance(power="unmanaged"))
-    who = RENTER if name == SERVER_ID else []
-    assert emulated.run("server", "power", name, "status", *who, "--json").json["status"] == "off"
-    result = emulated.run("server", "power", name, "on", *who, "--yes", "--wait", "--json")
+    emulated = world(instance(power="unmanaged"), SERVER)
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("server", "power", name, "status", "--json").json["status"] == "off"
+    result = emulated.run("server", "power", name, "on", "--yes", "--wait", "--json")
     assert (result.code, result.json["status"], result.err) == (0, "on", "")
     assert bmc(emulated).power == "on"
-    again = emulated.run("server", "power", name, "on", *who, "--json")
+    again = emulated.run("server", "power", name, "on", "--json")
     assert again.json["status"] == "already on"
-    assert emulated.run("server", "power", name, "reset", *who, "--yes").code == 0
-    assert emulated.run("server", "power", name, "off", *who, "--yes").code == 0
+    assert emulated.run("server", "power", name, "reset", "--yes").code == 0
+    assert emulated.run("server", "power", name, "off", "--yes").code == 0
     assert bmc(emulated).power == "off"
+
+
+def test_a_server_that_no_resource_rents_needs_an_identity(world: Callable[..., Emulated]) -> None:
+    emulated = world()
+    assert emulated.run("server", "power", SERVER_ID, "status", "--json").codes == ["identity"]
+    assert emulated.run("server", "power", SERVER_ID, "status", *RENTER).code == 0
 
 
 def test_a_conflict_with_the_manifest_gives_a_warning(world: Callable[..., Emulated]) -> None:
@@ -138,7 +144,6 @@ def test_deeplink_is_shown_and_set_and_its_password_only_when_asked_for(world: C
         (["server", "list", "none"], 3, "unknown-name"),
         (["server", "show", "none"], 3, "unknown-name"),
         (["server", "show", "none", "--manager", "rack"], 1, "not-found"),
-        (["server", "power", SERVER_ID, "status"], 3, "identity"),
         (["server", "power", "box", "on"], 3, "needs-yes"),
         (["server", "power", "box", "reset", "--yes"], 1, "server-off"),
         (["server", "bootdev", "box", "floppy"], 3, "usage"),
