@@ -135,6 +135,9 @@ def test_the_hooks_look_at_projects_anywhere_and_at_nothing_else(
     assert Path("manifests/deployment.yaml").read_text() == "kind:  Deployment\n"
     assert Path("infra/k8s.yaml").read_text() == "a:  1\n"
     assert repository.run("validate", files[0]).out == "No project contains these files.\n"
+    for command in (["validate"], fmt):
+        typo = repository.run(*command, "infra/typo.yaml", "other/typo.yaml", files[3], "--json")
+        assert (typo.code, typo.codes) == (3, ["unreadable-file", "unreadable-file"])
     Path("infra", broken).write_text("kind: [")
     assert repository.run("validate", files[3]).code == 0
     assert repository.run("validate", *files, "--json").codes == ["yaml-syntax"]
