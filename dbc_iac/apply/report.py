@@ -119,6 +119,8 @@ class Report(Struct, frozen=True):
     diagnostics: tuple[Diagnostic, ...] = ()
     unknown: tuple[str, ...] = ()
     """Addresses that could not be read by the plan, and were not changed."""
+    not_replaced: tuple[str, ...] = ()
+    """Addresses that `--replace` named and that are not replaced: only `--replace` continues them."""
     interrupted: bool = False
     destroy: bool = False
     seconds: float = 0.0

@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from dbc_iac.apply import ApplyOptions, Event, Executor, Hook, JournalWriter, Report, Run, Stop, rebound
-from dbc_iac.diagnostics import DiagnosticError
+from dbc_iac.diagnostics import Diagnostic, DiagnosticError, Severity
 from dbc_iac.json import Json
+from dbc_iac.kinds.framework.rules import Behaviour
 from dbc_iac.kinds.framework.spec import BeforeOffline
 from dbc_iac.manifest.secrets import SecretRef
 from dbc_iac.manifest.trust import program_environment
@@ -24,8 +25,9 @@ from dbc_iac.operations.errored_state import keep_errored_state
 from dbc_iac.operations.plan import PlanToApply
 from dbc_iac.operations.secrets import require_secrets
 from dbc_iac.plan import Plan
+from dbc_iac.plan.model import Action
 from dbc_iac.secret import SecretText
-from dbc_iac.state import owner
+from dbc_iac.state import State, owner
 from dbc_iac.state.journal import StateBackup
 
 if TYPE_CHECKING:
@@ -118,12 +120,36 @@ class _Apply(Struct):
         try:
             state = project.journalled_state()
             digest = self.to_apply.reviewed or self.to_apply.plan.digest
+            report = self._with_not_replaced(report, state)
             left = state.open or report.failed or report.not_started or report.waiting
             ended = {"environment": project.environment, "unfinished_plan": digest if left else ""}
             project.store.commit(state.model_copy(update=ended))
         except DiagnosticError as error:
             return self._keep_errored(replace(report, diagnostics=(*report.diagnostics, *error.diagnostics)), done)
         return report
+
+    def _with_not_replaced(self, report: Report, state: State) -> Report:
+        """The report, with a warning for each object that `--replace` named and that is still there: no difference from
+        the manifests makes the next apply replace it."""
+        unmet = {*report.failed, *report.not_started, *report.waiting}
+        named = unmet.intersection(convert(self.to_apply.plan.options.get("replace", ()), list[str]))
+        old = {a: bound.generation for a, bound in state.bindings.items() if a in named}
+        found = [
+            change.address
+            for change in self.to_apply.plan.pending
+            if change.action is Action.REPLACE
+            and old.get(change.address, change.identity.generation) < change.identity.generation
+            and not any(field.behaviour == Behaviour.REPLACE for field in change.fields)
+        ]
+        warnings = (
+            Diagnostic(
+                "not-replaced", Severity.WARNING, f"{address} is not replaced",
+                "No field differs, so that the next apply does not replace it.",
+                f"Use --replace {address} again, or apply the same plan file again.", address=address,
+            )
+            for address in found
+        )  # fmt: skip
+        return replace(report, not_replaced=tuple(found), diagnostics=(*report.diagnostics, *warnings))
 
     def _keep_errored(self, report: Report, done: StateBackup) -> Report:
         """Keep in a local file what could not be written to a remote backend. A full local disk has no room for it."""

@@ -225,3 +225,46 @@ def test_a_terminal_that_is_gone_changes_no_exit_code(tmp_path: Path) -> None:
         child.send_signal(signal.SIGHUP)
         assert (child.wait(60), child.communicate()[0]) == (8, "")
         connection.close()
+
+
+@pytest.mark.parametrize("moment", ["shutting down", "powered off", "creating…"])
+@pytest.mark.parametrize("saved", [False, True], ids=["option", "plan file"])
+def test_an_interrupted_replacement_on_request_says_what_continues_it(tmp_path: Path, moment: str, saved: bool) -> None:
+    emulated = Emulated(project(tmp_path, vm()))
+    assert emulated.run("apply", "--yes").code == 0
+    [before] = emulated.vms
+    options = ["--replace", "VirtualMachine/trainer", "--allow-data-loss"]
+    if saved:
+        assert emulated.run("plan", *options[:2], "-o", str(tmp_path / "a.plan")).code == 0
+        options = [str(tmp_path / "a.plan"), "--allow-data-loss"]
+    result = emulated.run("apply", "--yes", *options, err=SignalAt(moment, signal.SIGTERM))
+    assert result.code == 8, result.err
+    assert "Not finished:\n  VirtualMachine/trainer: " in result.out
+    assert "warning[not-replaced]: VirtualMachine/trainer is not replaced" in result.err
+    assert "help: Use --replace VirtualMachine/trainer again, or apply the same plan file again." in result.err
+    emulated.settle(60)
+    assert emulated.run("apply", "--yes", *options).code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    [after] = emulated.vms
+    assert after != before
+    emulated.close()
+
+
+def test_an_interrupted_replacement_by_a_field_is_continued_by_the_next_apply(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, vm()))
+    assert emulated.run("apply", "--yes").code == 0
+    project(tmp_path, vm(multicast=["230.0.0.1:5558"]), environ=emulated.project.environ)
+    options = ("apply", "--yes", "--replace", "VirtualMachine/trainer", "--allow-data-loss")
+    result = emulated.run(*options, err=SignalAt("shutting down", signal.SIGTERM))
+    assert "Not finished (the next apply continues):" in result.out
+    assert "not-replaced" not in result.err
+    emulated.close()
+
+
+def test_an_interrupted_destroy_names_destroy(tmp_path: Path) -> None:
+    emulated = Emulated(project(tmp_path, vm()))
+    assert emulated.run("apply", "--yes").code == 0
+    result = emulated.run("destroy", "--yes", err=SignalAt("deleting…", signal.SIGTERM))
+    print(result.out, result.err)
+    assert "Not finished (the next destroy continues):" in result.out
+    emulated.close()

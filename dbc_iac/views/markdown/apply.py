@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dbc_iac.apply.report import Report
 from dbc_iac.views.error_explanations import explained, short_text
 from dbc_iac.views.markdown.plan import plain
-from dbc_iac.views.text.apply import counts
+from dbc_iac.views.text.apply import counts, unfinished
 from dbc_iac.views.wording import some
 
 _MAX = 200
@@ -25,7 +25,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _listed("Failed", report.failed)
     yield from _helps(report)
     yield from _listed("Powered off by this apply", report.powered_off)
-    yield from _listed("Not finished (the next apply continues)", report.waiting)
+    for title, found in unfinished(report).items():
+        yield from _listed(title, found)
     yield from _listed("Not started", report.not_started)
     yield from _listed("Could not be read, left unchanged", dict.fromkeys(report.unknown, ""))
     if report.done:

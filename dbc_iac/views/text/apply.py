@@ -38,7 +38,7 @@ def report_lines(report: Report, *, reported: bool = False) -> Iterator[Line]:
     sections: tuple[tuple[str, Mapping[str, str], Tone], ...] = (
         ("Failed:", {} if reported else report.failed, Tone.LOSS),
         ("Not started:", report.not_started, Tone.CHANGED),
-        ("Not finished (the next apply continues):", report.waiting, Tone.CHANGED),
+        *((f"{title}:", found, Tone.CHANGED) for title, found in unfinished(report).items()),
         ("Powered off by this apply:", report.powered_off, Tone.LOSS),
         ("Could not be read, left unchanged:", dict.fromkeys(report.unknown, ""), Tone.UNSEEN),
     )
@@ -48,6 +48,17 @@ def report_lines(report: Report, *, reported: bool = False) -> Iterator[Line]:
             yield from (Line(f"  {who}" + (f": {short_text(why)}" if why else "")) for who, why in found.items())
             yield Line()
     yield Line(counts(report), Tone.ADDED if _complete(report) else Tone.LOSS)
+
+
+def unfinished(report: Report) -> dict[str, dict[str, str]]:
+    """Unfinished resources with their reasons, by the title that says what continues them."""
+    found = report.waiting.items()
+    return {
+        f"Not finished (the next {'destroy' if report.destroy else 'apply'} continues)": {
+            address: why for address, why in found if address not in report.not_replaced
+        },
+        "Not finished": {address: why for address, why in found if address in report.not_replaced},
+    }
 
 
 def report_json(report: Report) -> dict[str, Json]:
