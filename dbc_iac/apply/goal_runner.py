@@ -274,6 +274,7 @@ class _Attempt(Struct):
         self.tries += 1
         self.number = number = await self.runner.journal_writer.intent(self.goal, detail)
         if (why := self.runner.halted()) and not self.closes:  # the intent could not be written
+            await self.runner.journal_writer.result(number, NotSent(why))
             return GoalResult(Verdict.NOT_STARTED, why)
         self.runner.emit("call", self.goal.address, self.goal.action_text)
         try:

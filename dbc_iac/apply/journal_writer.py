@@ -6,7 +6,7 @@ Records are written as things happen; the state is written once, at the end, fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,7 @@ from dbc_iac.kinds import kind_of
 from dbc_iac.kinds.framework.capabilities import power_of
 from dbc_iac.kinds.framework.goal import Goal, GoalState
 from dbc_iac.plan.model import Action, Change, Plan
+from dbc_iac.plan.observe.pending_operations import is_late
 from dbc_iac.state.document import VM, Binding, PendingOperation
 from dbc_iac.state.journal import Journal, Record
 
@@ -75,8 +76,8 @@ class JournalWriter:
         """Wait for the record that is being written. The lock is released only after it."""
         self._thread.shutdown(cancel_futures=True)
 
-    async def takes_over(self, plan: Plan) -> None:
-        """Record the findings of a plan on an interrupted apply: objects it left, and operations without an effect."""
+    async def takes_over(self, plan: Plan, pending: Iterable[PendingOperation]) -> None:
+        """Record the findings of a plan on an interrupted apply: objects it left, and operations that it closes."""
         for change in plan.pending:
             going = change.action in {Action.DELETE, Action.REPLACE}
             if going and change.identity.old_id and change.address not in self.bindings:
@@ -88,8 +89,11 @@ class JournalWriter:
                     else max(change.identity.generation - 1, 0)
                 )
                 await self._bind(old, change.identity.old_id, generation, change.applied, change.resolved)
-        for number in plan.closed_operations:
-            await self.lost(number, "it can have no effect any more")
+        for operation in (o for o in pending if o.number in plan.closed_operations):
+            if is_late(operation):
+                await self._write({"type": "result", "number": operation.number, "outcome": "late", "message": ""})
+            else:
+                await self.lost(operation.number, "it can have no effect any more")
         for binding in rebound(plan, self.bindings):
             await self._put(binding)
 

@@ -57,7 +57,7 @@ def close_pending(project: Project, to_apply: PlanToApply) -> None:
     plan, state = to_apply.plan, to_apply.state
     if plan.closed_operations or any(rebound(plan, state.bindings)):
         project.store.journal.begin(serial=state.serial, plan=plan.digest, owner={})
-        project.runtime.run(JournalWriter(project.store.journal, {}, state.bindings, 0).takes_over(plan))
+        project.runtime.run(JournalWriter(project.store.journal, {}, state.bindings, 0).takes_over(plan, state.open))
         project.store.commit(project.journalled_state())
 
 
@@ -86,7 +86,7 @@ class _Apply(Struct):
         number = max((i.number for i in state.pending), default=0)
         changes = {change.address: change for change in plan.changes}
         journal = JournalWriter(store.journal, changes, state.bindings, number)
-        await journal.takes_over(plan)
+        await journal.takes_over(plan, state.open)
         hooks = hooks_of(plan, project.directory, project.runtime.environ) if plan.hooks else {}
         stop = Stop()
         async with self.observer.watching(plan, stop):

@@ -141,7 +141,7 @@ def complete(
     problems.extend(check_offline_never(context, changes, builders))
     if problems:
         changes = {c.address: c for c in marked(changes.values(), problems)}
-    return CompiledPlan(_plan(context, refreshed, options, changes, builders, problems), builders)
+    return CompiledPlan(_plan(decision, refreshed, options, changes, builders, problems), builders)
 
 
 def _refused(changes: Mapping[str, Change], problems: Diagnostics) -> set[str]:
@@ -237,21 +237,23 @@ def decide_until_stable(
         requested |= following
 
 
-def _closed(context: PlanContext, refreshed: RefreshedState, changes: Mapping[str, Change]) -> tuple[int, ...]:
+def _closed(decision: Decision, refreshed: RefreshedState, changes: Mapping[str, Change]) -> tuple[int, ...]:
     """Numbers of the pending operations that can be closed."""
     seen = ((kind_of(t.kind), refreshed.observations[a]) for a, t in refreshed.tracked_objects.items())
     waiting = frozenset(o.id for kind, o in seen if isinstance(kind, Host) and power_of(kind, o.values) != "on")
-    return tuple(resolvable_operations(context.state, changes, refreshed.observations, waiting))
+    decided, state = decision.change_set.changes, decision.context.state
+    return tuple(resolvable_operations(state, changes, decided, refreshed.observations, waiting))
 
 
 def _plan(
-    context: PlanContext,
+    decision: Decision,
     refreshed: RefreshedState,
     options: PlanOptions,
     changes: Mapping[str, Change],
     builders: Mapping[str, StepBuilder],
     problems: Diagnostics,
 ) -> Plan:
+    context = decision.context
     steps = tuple(d.step() for d in builders.values())
     touched = {a for step in steps for a in (step.address, *(goal.address for goal in step.goals))}
     resources = context.inventory.resources
@@ -264,7 +266,7 @@ def _plan(
     )
     seen = ((a, o.present, o.id, dict(o.values)) for a, o in sorted(refreshed.observations.items()))
     state = context.state
-    closed = _closed(context, refreshed, changes) if state.open and not options.offline else ()
+    closed = _closed(decision, refreshed, changes) if state.open and not options.offline else ()
     down = tuple(f"{c.address}: {POWERED_OFF_REASON}" for c in shown if POWERED_OFF_REASON in c.reasons)
     recovery = down + tuple(
         f"{i.address}: a previous {i.noun} may have succeeded; checking first"

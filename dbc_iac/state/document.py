@@ -36,7 +36,8 @@ class PendingOperation(_Document):
     call_class: str
     creates: bool = False
     late: bool = False
-    """A creation without an answer whose repeat has made the object: it may still run once that object is gone."""
+    """A creation without an answer that nothing waits for: its repeat made the object, or no manifest wants it. It may
+    still run: what it makes then is found."""
     detail: dict[str, Any] = Field(default_factory=dict)
 
     @property

@@ -221,10 +221,14 @@ def _add_result(number: int, outcome: str, pending: dict[int, PendingOperation])
 
     A call that was refused or not sent is resolved, but not an earlier try of unknown outcome, which may still run
     minutes later. A call that may have been carried out replaces its earlier tries of the same generation. A creation
-    that was refused after part of it was done may have made an object; a change records that in its fields.
+    that was refused after part of it was done may have made an object; a change records that in its fields. A creation
+    that nothing waits for is late.
     """
     intent = pending.get(number)
     if intent is None:
+        return
+    if outcome == "late":
+        pending[number] = intent.model_copy(update={"late": True})
         return
     if outcome in {"refused", "not-sent"} or (outcome == "partial" and not intent.creates):
         del pending[number]

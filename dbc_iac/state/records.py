@@ -38,8 +38,8 @@ class Result(_Record):
 
     type: Literal["result"]
     number: int = Field(description="of the pending operation")
-    outcome: Literal["done", "refused", "partial", "not-sent", "unknown"] = Field(
-        description="partial: refused, but some of it may have been done"
+    outcome: Literal["done", "refused", "partial", "not-sent", "unknown", "late"] = Field(
+        description="partial: refused, but some of it may have been done; late: a creation that nothing waits for"
     )
     message: str
 

@@ -165,6 +165,46 @@ def test_a_creation_that_comes_after_its_vm_was_deleted_is_seen_and_taken_away(e
     _is_as_written(emulated, ())
 
 
+@pytest.mark.parametrize("when", ["before", "sent", "after"])
+def test_a_replacement_that_is_not_asked_for_again_is_not_waited_for(
+    emulated: Emulated, when: Literal["before", "sent", "after"]
+) -> None:
+    write(emulated, (VM,))
+    assert emulated.run(*RUN).code == 0
+    before = set(emulated.vms)
+    interrupted = Interposed(emulated, Point("call", 2, when, "end" if when == "sent" else ""))
+    assert interrupted.run(*RUN, "--allow-data-loss", "--replace", "VirtualMachine/trainer") is None
+    emulated.settle(600)
+    assert emulated.run(*RUN, "--allow-data-loss").code == 0
+    assert "Pending" not in emulated.run("state", "list").out
+    assert "Recovery" not in emulated.run("plan").out
+    interrupted.release()
+    emulated.settle(600)
+    assert emulated.run("plan", "--detailed-exitcode").code == 0  # the node refuses it: the ports are in use
+    assert set(emulated.vms) == before
+
+
+def test_a_creation_without_a_manifest_is_not_waited_for_and_found_when_it_is_late(emulated: Emulated) -> None:
+    write(emulated, BASE)
+    assert emulated.run(*RUN).code == 0
+    before = set(emulated.vms)
+    write(emulated, (*BASE, vm("third", gpus=0)))
+    interrupted = Interposed(emulated, Point("call", 1, "sent", "end"))
+    assert interrupted.run(*RUN) is None
+    write(emulated, BASE)
+    assert emulated.run(*RUN).code == 0
+    assert "Pending" not in emulated.run("state", "list").out
+    interrupted.release()
+    emulated.settle(600)
+    late = emulated.run("plan", "--json").json["changes"]
+    assert [(c["address"], c["action"]) for c in late if c["action"] != "no-op"] == [
+        ("VirtualMachine/third~1", "delete")
+    ]
+    assert emulated.run(*RUN, "--allow-data-loss").code == 0
+    assert emulated.run("plan", "--detailed-exitcode").code == 0
+    assert set(emulated.vms) == before
+
+
 @pytest.mark.parametrize("when", ["sent", "after"])
 def test_a_creation_that_was_edited_to_a_smaller_disk_is_refused_before_it_is_adopted(
     tmp_path: Path, when: Literal["sent", "after"]

@@ -72,6 +72,20 @@ def test_what_could_not_be_written_is_kept_and_put_back(
         assert (again.code, again.codes) == (5, ["push-serial"])
 
 
+def test_a_call_that_was_not_made_without_its_record_is_not_pending(
+    served: tuple[Emulated, terraform_http.Documents],
+) -> None:
+    emulated, documents = served
+    start_state(emulated)
+    documents.down_after = 2
+    assert emulated.run("apply", "--yes").code == 7
+    documents.down_after = None
+    emulated.settle()
+    assert (emulated.run("state", "unlock", "--yes").code, emulated.vms) == (0, {})
+    assert emulated.run("state", "push", str(emulated.project.directory / ERRORED)).code == 0
+    assert "Pending" not in emulated.run("state", "list").out
+
+
 def test_no_file_takes_the_place_of_another_one(served: tuple[Emulated, terraform_http.Documents]) -> None:
     emulated, documents = served
     directory = emulated.project.directory

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dbc_iac.address import Address
 from dbc_iac.api.idempotency import CallClass
 from dbc_iac.kinds import Inventory, Observation, Resource, kind_of
-from dbc_iac.kinds.framework.capabilities import Marked
+from dbc_iac.kinds.framework.capabilities import Host, Marked
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.kinds.framework.spec import Spec
 from dbc_iac.plan.model import Action, Change
@@ -102,13 +102,33 @@ def _stays(operation: PendingOperation, state: State, observations: Mapping[str,
     return alone and pending is not None and bool(kind_of(pending.kind).left_behind(pending.applied))
 
 
-def resolvable_operations(
-    state: State, changes: Mapping[str, Change], observations: Mapping[str, Observation], waiting: frozenset[str]
-) -> Iterator[int]:
-    """Numbers of the pending operations that can be closed: nothing can come of them, or their outcome is known.
+def is_late(operation: PendingOperation) -> bool:
+    """Whether a creation may still run when nothing waits for it: its object is then found by its id, and deleted."""
+    kind = kind_of(str(operation.detail.get("kind") or Address(operation.address).kind))
+    return operation.creates and bool(operation.id) and isinstance(kind, Host)
 
-    `waiting`: ids of the VMs that do not run. A blind call is accepted only while its VM is off, and has run
-    before the VM does: what is not seen on a VM that runs did not happen and will not.
+
+def _is_abandoned(
+    operation: PendingOperation, decided: Mapping[str, Change], observations: Mapping[str, Observation]
+) -> bool:
+    """Whether a creation has no object yet, and no change continues it: the plan has another object, or none."""
+    seen, change = observations.get(deposed_address(operation)), decided.get(operation.address)
+    continued = change is not None and (change.identity.id == operation.id or change.action is Action.UNKNOWN)
+    return is_late(operation) and seen is not None and seen.present is False and not continued
+
+
+def resolvable_operations(
+    state: State,
+    changes: Mapping[str, Change],
+    decided: Mapping[str, Change],
+    observations: Mapping[str, Observation],
+    waiting: frozenset[str],
+) -> Iterator[int]:
+    """Numbers of the pending operations that can be closed: no change waits for them, or their outcome is known.
+
+    `decided`: also the changes that are left out of this plan. `waiting`: ids of the VMs that do not run. A blind call
+    is accepted only while its VM is off, and has run before the VM does: what is not seen on a VM that runs did not
+    happen and will not.
     """
     for operation in state.open:
         open_yet = operation.call_class == CallClass.BLIND and operation.vm in waiting
@@ -118,7 +138,8 @@ def resolvable_operations(
                 operation.call_class == CallClass.BLIND and not open_yet and seen is not None and seen.present is False
             )
             taken_over = not operation.id and deposed_address(operation) in changes
-            if never or taken_over or _stays(operation, state, observations):
+            left = _stays(operation, state, observations) or _is_abandoned(operation, decided, observations)
+            if never or taken_over or left:
                 yield operation.number
             continue
         change = changes.get(operation.address)

@@ -88,7 +88,7 @@ def test_fields_that_were_sent_and_that_the_api_never_shows_are_uncertain() -> N
 def resolvable(state: State, observed: dict[str, bool], action: Action | None, waiting: frozenset[str]) -> list[int]:
     changes = {} if action is None else {DISK: Change(DISK, "Disk", action)}
     observations = {address: Observation(present) for address, present in observed.items()}
-    return [*resolvable_operations(state, changes, observations, waiting)]
+    return [*resolvable_operations(state, changes, changes, observations, waiting)]
 
 
 @pytest.mark.parametrize(("waiting", "closed"), [(frozenset[str](), [1]), (frozenset({"bound"}), [])])
