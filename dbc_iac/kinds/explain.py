@@ -52,7 +52,8 @@ def explain(typed: str) -> Explanation:
     for number, part in enumerate(walked):
         inside = _properties(here, schema)
         if part not in inside:
-            raise _unknown("field", ".".join((kind, *walked[: number + 1])), [f"{kind}.{n}" for n in inside], part)
+            above = ".".join((kind, *walked[:number]))
+            raise _unknown("field", f"{above}.{part}", [f"{above}.{n}" for n in inside], part, above)
         found = _field(here, part, ".".join(walked[: number + 1]), schema, rules)
         here = inside[part]
     prefix = ".".join(walked)
@@ -89,7 +90,8 @@ def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
 def _model(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema of the fields of a part; for a list or a mapping, that of its elements."""
     part = _resolved(part, schema)
-    inner = part.get("items") or part.get("additionalProperties")
+    named = part.get("patternProperties") or {}
+    inner = part.get("items") or part.get("additionalProperties") or next(iter(named.values()), None)
     return _model(inner, schema) if isinstance(inner, Mapping) and "properties" not in part else part
 
 
@@ -115,8 +117,11 @@ def _type(part: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return _TYPES.get(name, name)
 
 
-def _unknown(what: str, name: str, known: Collection[str], part: str = "") -> DiagnosticError:
+def _unknown(what: str, name: str, known: Collection[str], part: str = "", above: str = "") -> DiagnosticError:
+    """The problem of an unknown name. `above`: what it would be a field of."""
     last = {k.rpartition(".")[2]: k for k in known}
     close = difflib.get_close_matches(part or name, last, 1)
-    remedy = f"Did you mean {last[close[0]]}?" if close else f"Use one of: {', '.join(sorted(known)) or 'none'}."
+    remedy = f"Did you mean {last[close[0]]}?" if close else f"Use one of: {', '.join(sorted(known))}."
+    if not known:
+        remedy = f"Use {above}, which has no fields."
     return failure(f"unknown-{what}", f"unknown {what} {name[:50]}", remedy=remedy)

@@ -183,11 +183,30 @@ def test_explain_shows_the_fields_of_a_kind_and_of_a_field(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("typed", "advice"),
-    [("VirtualMachin", "Did you mean VirtualMachine?"), ("Disk.sze", "Did you mean Disk.size?")],
+    [
+        ("VirtualMachin", "Did you mean VirtualMachine?"),
+        ("Disk.sze", "Did you mean Disk.size?"),
+        ("VirtualMachine.ports.ssg", "Did you mean VirtualMachine.ports.ssh?"),
+        ("VirtualMachine.ports.ssh.x", "Use VirtualMachine.ports.ssh, which has no fields."),
+    ],
 )
 def test_explain_suggests_a_name(typed: str, advice: str, tmp_path: Path) -> None:
     result = Project(tmp_path).run("explain", typed)
     assert (result.code, advice in result.err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["VirtualMachine.ports.x", "VirtualMachine.lifecycle.foo", "VirtualMachine.lifecycle.beforeOffline.x", "Node.qqq"]
+    + [f"Project.{field}.xyz" for field in ("state", "identities", "clients", "policies", "environments", "moved")],
+)
+def test_explain_suggests_names_that_it_explains(typed: str, tmp_path: Path) -> None:
+    made = Project(tmp_path)
+    result = made.run("explain", typed)
+    assert result.code == 3
+    named = re.findall(r"\w+(?:\.\w+)+", result.err.partition("help: ")[2])
+    assert named
+    assert [name for name in named if made.run("explain", name).code] == []
 
 
 def test_console_evaluates_an_expression_with_the_variables(tmp_path: Path) -> None:
