@@ -28,6 +28,15 @@ Approve = Callable[[str], None]
 """Asks for approval of a question; raises if it is refused."""
 
 
+def is_applying(project: Project) -> bool:
+    """Whether a run that applies holds the state lock. False if that cannot be read."""
+    try:
+        holder = project.store.backend.holder()
+    except OSError:
+        return False
+    return holder is not None and holder.get("command") in {"apply", "destroy", "controller"}
+
+
 def binding_of(project: Project, address: str) -> Binding:
     """The recorded binding of an address, or of the only resource of that name. Raises DiagnosticError."""
     state = project.state

@@ -7,6 +7,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.operations.stacks import new_stack
+from dbc_iac.operations.state_admin import is_applying
 from dbc_iac.views.text.state import state_lines
 
 
@@ -18,4 +19,5 @@ def command(app: App) -> None:
     project = app.project_of_state()
     found = project.state
     app.report(new_stack(project, found))
-    app.show_lines(state_lines(found), sorted(found.bindings))
+    applying = bool(found.open) and is_applying(project)
+    app.show_lines(state_lines(found, applying=applying), sorted(found.bindings))
