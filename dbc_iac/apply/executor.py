@@ -227,6 +227,7 @@ class Executor:
                 for c in sorted(self.plan.pending, key=attrgetter("address"))
                 if c.address not in status.bad
             },
+            moved=self.plan.moves,
             destroy=self.plan.destroy,
             failed=dict(sorted(status.failed.items())),
             not_started=dict(sorted(status.not_started.items())),

@@ -112,6 +112,8 @@ class Report(Struct, frozen=True):
 
     done: Mapping[str, Action] = field(default_factory=dict)
     """Finished changes: action by address."""
+    moved: tuple[str, ...] = ()
+    """Changed names, each as `OLD to NEW`."""
     failed: Mapping[str, str] = field(default_factory=dict)
     not_started: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, str] = field(default_factory=dict)

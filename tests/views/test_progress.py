@@ -186,6 +186,7 @@ def test_a_remedy_is_listed_once_with_its_resources() -> None:
     (Report(done={"A/b": Action.REPLACE}, failed={"A/c": "why"}),
      "Apply failed (0 s): 0 created, 0 updated, 0 deleted, 1 replaced, 1 failed."),
     (Report(waiting={"A/c": "why"}), "Apply incomplete (0 s): 0 created, 0 updated, 0 deleted, 1 not finished."),
+    (Report(moved=("A/b to A/c",)), "Apply complete (0 s): 0 created, 0 updated, 0 deleted, 1 moved."),
     (Report(interrupted=True), "Apply interrupted (0 s): 0 created, 0 updated, 0 deleted."),
 ])  # fmt: skip
 def test_the_last_line_counts_by_action(made: Report, line: str) -> None:

@@ -39,10 +39,11 @@ def report_schema() -> dict[str, Json]:
     """Schema of the end report: `report` of `apply --json`, and the last event of `--events`."""
     reasons: Json = {"type": "object", "additionalProperties": {"type": "string"}, "description": "reason by address"}
     actions: list[Json] = [a.value for a in Action if a not in {Action.NO_OP, Action.UNKNOWN}]
-    addresses: Json = {"type": "array", "items": {"type": "string"}}
+    addresses: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
     properties: dict[str, Json] = {
         "formatVersion": {"const": REPORT_VERSION},
         "done": {"type": "object", "additionalProperties": {"enum": actions}, "description": "action by address"},
+        "moved": {**addresses, "description": "each as `OLD to NEW`"},
         "failed": reasons,
         "notStarted": reasons,
         "waiting": reasons,

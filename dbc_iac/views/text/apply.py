@@ -66,6 +66,7 @@ def report_json(report: Report) -> dict[str, Json]:
     return {
         "formatVersion": FORMAT_VERSION,
         "done": {address: action.value for address, action in report.done.items()},
+        "moved": list(report.moved),
         "failed": dict(report.failed),
         "notStarted": dict(report.not_started),
         "waiting": dict(report.waiting),
@@ -88,6 +89,8 @@ def counts(report: Report) -> str:
         ending = "complete"
     done = Counter(report.done.values())
     parts = [f"{done[a]:,} {word}" for a, word in _DONE.items() if done[a] or a in _COUNTED]
+    if report.moved:
+        parts.append(f"{len(report.moved):,} moved")
     rest = ((report.failed, "failed"), (report.not_started, "not started"), (report.waiting, "not finished"))
     parts += [f"{len(found):,} {word}" for found, word in rest if found]
     name = "Destroy" if report.destroy else "Apply"
