@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _FORWARD = r"(tcp|udp),[0-9]{1,5}(-[0-9]{1,5})?(:[0-9]{1,5}(-[0-9]{1,5})?)?"
+_IMAGE_FILE = Text(patterns.IMAGE, form="a *.qcow2 name of letters, digits, _ . and -")
+_HOST_PATH = Text(patterns.HOST_DIR, form="an absolute path of letters, digits, _ . and -")
 # An unknown protocol, or one of tcp and udp without a port number, ends the node's daemon or the VM's filter.
 _FILTER = (
     r"(in|out|inout),(?!(tcp|udp),all,)(all|tcp|udp|icmp|ssh|rdp|http|https|dns\(udp\)|dns\(tcp\)),"
@@ -103,8 +105,10 @@ class ModifyVm(Body, frozen=True, kw_only=True):
 class SetPassword(Body, frozen=True, kw_only=True):
     """`/tasks/passwd/<id>`."""
 
-    username: Annotated[str, Text(patterns.USER)]
-    password: Annotated[SecretText, HiddenText(patterns.PASSWORD, 128)]
+    username: Annotated[str, Text(patterns.USER, form="1-32 letters, digits, _ . and -")]
+    password: Annotated[
+        SecretText, HiddenText(patterns.PASSWORD, 128, '1-128 printable ASCII characters without " and \\')
+    ]
 
 
 class DiskResize(Body, frozen=True, kw_only=True):
@@ -185,34 +189,36 @@ class ImageServerFiles(Body, frozen=True, kw_only=True):
 class ImageDownload(Body, frozen=True, kw_only=True):
     """`/images/download`. Only files in `/data` can be used, listed and deleted."""
 
-    image_filename: Annotated[str, Text(patterns.IMAGE)]
+    image_filename: Annotated[str, _IMAGE_FILE]
     image_server: Annotated[str, Text(patterns.NAME)]
-    local_dir: Annotated[str, Text(patterns.HOST_DIR)] = "/data"
+    local_dir: Annotated[str, _HOST_PATH] = "/data"
 
 
 class ImageUpload(Body, frozen=True, kw_only=True):
     """`/images/upload`. By its absolute path: by a file name its progress could not be asked for."""
 
-    image_filename: Annotated[str, Text(patterns.HOST_DIR)]
+    image_filename: Annotated[str, _HOST_PATH]
     image_server: Annotated[str, Text(patterns.NAME)]
 
 
 class ImageTransfer(Body, frozen=True, kw_only=True):
     """The file of a download, or the absolute path of an upload, that is asked about or stopped."""
 
-    image_filename: Annotated[str, Text(rf"{patterns.IMAGE}|{patterns.HOST_DIR}")]
+    image_filename: Annotated[
+        str, Text(rf"{patterns.IMAGE}|{patterns.HOST_DIR}", form="a *.qcow2 name or an absolute path")
+    ]
 
 
 class ImageDelete(Body, frozen=True, kw_only=True):
     """`/images/delete`: a file in `/data`."""
 
-    image_filename: Annotated[str, Text(patterns.IMAGE)]
+    image_filename: Annotated[str, _IMAGE_FILE]
 
 
 class MonitorServers(Body, frozen=True, kw_only=True):
     """`/monitor/set`: at most two."""
 
-    servers: Annotated[tuple[str, ...], TextList(r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}")]
+    servers: Annotated[tuple[str, ...], TextList(r"[A-Za-z0-9.-]{1,253}:[1-9][0-9]{0,4}", form="HOST:PORT")]
 
     def check(self) -> None:
         if len(self.servers) > 2:

@@ -51,10 +51,11 @@ class StringInt(JsonInt, frozen=True):
 
 
 class Text(Struct, frozen=True):
-    """Text that matches `pattern` in full, at most `most` bytes."""
+    """Text that matches `pattern` in full, at most `most` bytes. `form`: the pattern for people who type the text."""
 
     pattern: str = r".*"
     most: int = 1000
+    form: str = ""
 
     def encode(self, key: str, value: object) -> Json:
         if not isinstance(value, str):
@@ -63,7 +64,8 @@ class Text(Struct, frozen=True):
         if len(value.encode()) > self.most:
             raise UnsafeWireValue(f"{key}: longer than {self.most} bytes")
         if not re.fullmatch(self.pattern, value):
-            raise UnsafeWireValue(f"{key}: the node does not accept this form")
+            expected = f"expected {self.form}" if self.form else "the node does not accept this form"
+            raise UnsafeWireValue(f"{key}: {expected}")
         return value
 
 

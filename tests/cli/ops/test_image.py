@@ -128,6 +128,24 @@ def test_an_impossible_transfer_is_reported(
     assert (files(emulated), image_server(emulated, "ID_2")) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "form"),
+    [
+        (["download", "torch.img"], "image_filename: expected a *.qcow2 name"),
+        (["download", "torch.qcow2", "--dir", "data"], "local_dir: expected an absolute path"),
+        (
+            ["stop", "torch.img"],
+            "image_filename: expected a *.qcow2 name or an absolute path",
+        ),
+    ],
+)
+def test_a_file_that_a_node_does_not_accept_gets_the_form(
+    world: Callable[..., Emulated], arguments: list[str], form: str
+) -> None:
+    server = ["--image-server", "ID_1"] if arguments[0] == "download" else []
+    assert form in world().run("image", *arguments, *server, "--yes").err
+
+
 def test_a_missing_file_is_looked_up_in_the_list_of_its_image_server(world: Callable[..., Emulated]) -> None:
     result = world().run("image", "download", "none.qcow2", "--image-server", "ID_1", "--yes")
     assert "error[not-found]: none.qcow2 is not in image server ID_1" in result.err

@@ -58,6 +58,10 @@ def test_unreadable_orders_fail_the_view_of_a_node(emulated: Emulated) -> None:
     assert (result.code, result.codes, result.json["orders"]) == (1, ["unreadable"], None)
 
 
+def test_a_monitor_server_of_another_form_names_the_form(emulated: Emulated) -> None:
+    assert "servers: expected HOST:PORT" in emulated.run("node", "monitor", "gpu-a", "bad", "--yes").err
+
+
 def test_what_a_client_node_does_not_list_is_reported(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(channel: Channel) -> Unknown:
         return Unknown("no answer")

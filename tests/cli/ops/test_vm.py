@@ -108,6 +108,13 @@ def test_an_impossible_request_is_reported_and_changes_nothing(
     assert only(emulated)["password"] == PASSWORD
 
 
+def test_an_account_that_no_guest_has_gets_the_form(world: Callable[..., Emulated]) -> None:
+    emulated = world()
+    emulated.project.environ["NEW"] = "another-one"
+    result = emulated.run("vm", "passwd", "trainer", "--username", "a b", "--password-env", "NEW", "--yes")
+    assert "username: expected 1-32 letters, digits, _ . and -" in result.err
+
+
 def test_a_misspelled_name_gets_a_suggestion(world: Callable[..., Emulated]) -> None:
     assert "Did you mean trainer?" in world().run("vm", "show", "trianer").err
 
