@@ -102,13 +102,12 @@ COMMAND_ADVICE: Mapping[str, str] = {
 _SYNONYMS = {"ls": "list", "get": "list", "describe": "show"}
 """Commands of every group that has the other one."""
 
-_OF_RESOURCES = frozenset({"", "disk", "image", "network", "node", "server", "snapshot", "vm"})
-"""Groups in which the commands of `_CHANGES` are changes of manifests."""
 _CHANGES: Mapping[str, str] = {
     **dict.fromkeys(("create", "new", "add"), "Write a manifest, then use `dbc-iac apply`."),
     **dict.fromkeys(("edit", "update", "modify"), "Edit the manifest, then use `dbc-iac apply`."),
     **dict.fromkeys(("delete", "rm", "remove"), "Remove the manifest, then use `dbc-iac apply`."),
 }
+"""Commands of other tools that are changes of manifests here."""
 
 SIMILAR = 0.7
 """Least similarity of a suggestion: `ls` is not `logs`."""
@@ -135,12 +134,15 @@ def familiar(path: str, known: set[str], word: str, following: Sequence[str]) ->
         yield word
 
 
-def unknown_command(path: str, typed: Sequence[str], known: Collection[str]) -> DiagnosticError:
-    """The error for a command that does not exist in the group `path`, with the command to use instead."""
+def unknown_command(path: str, typed: Sequence[str], known: Collection[str], *, manifests: bool) -> DiagnosticError:
+    """The error for a command that does not exist in the group `path`, with the command to use instead.
+
+    `manifests`: the group is about objects that have manifests.
+    """
     name = " ".join((path, typed[0])).strip()
     below = " ".join((name, *typed[1:2]))
     advice = COMMAND_ADVICE.get(below) or COMMAND_ADVICE.get(name)
-    if advice is None and path in _OF_RESOURCES:
+    if advice is None and manifests:
         advice = _CHANGES.get(typed[0])
     if advice is None and (synonym := _SYNONYMS.get(typed[0])) in known:
         advice = f"Use `dbc-iac {path} {synonym}`."

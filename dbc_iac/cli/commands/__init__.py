@@ -26,7 +26,9 @@ from dbc_iac.cli.logs import start_logs
 from dbc_iac.manifest.header import check_stack_name
 from dbc_iac.manifest.trust import as_untrusted
 
-OPS = ("api", "deeplink", "disk", "image", "network", "node", "server", "snapshot", "vm", "wallet")
+_OF_OBJECTS = ("disk", "image", "network", "node", "server", "snapshot", "vm")
+"""Operations commands on objects that have manifests."""
+OPS = ("api", "deeplink", *_OF_OBJECTS, "wallet")
 """The operations commands."""
 _COMMANDS = (
     "apply", "comment", "completion", "console", "controller", "demo", "destroy", "drift", "emulator", "explain", "fmt",
@@ -136,11 +138,11 @@ class LazyGroup(click.Group):
             if args[0].startswith("-"):
                 self.parse_args(ctx, args)  # prints, and ends the command
         if args[0] not in self._modules and not ctx.resilient_parsing:
-            raise unknown_command(self._path, args, self._modules)
+            raise unknown_command(self._path, args, self._modules, manifests=not self._path)
         name, command, rest = super().resolve_command(ctx, args)
         inner = command.commands if type(command) is click.Group else None
         if inner is not None and rest and rest[0] not in inner and rest[0][0] != "-" and not ctx.resilient_parsing:
-            raise unknown_command(str(name), rest, inner)
+            raise unknown_command(str(name), rest, inner, manifests=name in _OF_OBJECTS)
         lazy = isinstance(command, LazyGroup)  # reads its arguments itself, with the options of its commands
         if command is not None and not lazy and not _passes_arguments_on(command, rest):
             rest = [*_translated(f"{self._path} {name}".strip(), command, rest)]
