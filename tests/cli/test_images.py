@@ -59,7 +59,7 @@ def image_server(emulated: Emulated, name: str) -> set[str]:
 def test_an_image_is_fetched_with_its_progress_and_stays_when_its_document_goes(world: Callable[..., Emulated]) -> None:
     emulated = world(document("Image", "torch", IMAGE))
     said = converges(emulated)
-    assert re.search(r"downloading torch.qcow2 from ID_1… \(\d+ s, \d+%\)", said)
+    assert re.search(r"downloading torch.qcow2 from image server ID_1… \(\d+ s, \d+%\)", said)
     assert files(emulated)["/data/torch.qcow2"] == 9_000_000_000
     write(emulated)
     plan = emulated.run("plan", "--json").json

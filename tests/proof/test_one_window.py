@@ -15,7 +15,7 @@ WINDOW = r"""  1\. VirtualMachine/trainer: power-off window of about \d+ s
        setting gpus to 2
        setting memory to 16Gi
        resizing disk \S+ to 40 GiB
-  2\. Snapshot/first: uploading the file of snapshot first to ID_2
+  2\. Snapshot/first: uploading the file of snapshot first to image server ID_2
 """
 BEFORE = (vm(), document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"}))
 AFTER = (

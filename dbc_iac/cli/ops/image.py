@@ -196,7 +196,9 @@ def download(
             _warn_of_users(console, of)
         else:
             goal = DownloadEnded(address=of.label, route=of.route, id=of.file)
-        with console.changing(f"Download {of.file} from {of.image_server} to {of.route.name}?", "image download"):
+        with console.changing(
+            f"Download {of.file} from image server {of.image_server} to {of.route.name}?", "image download"
+        ):
             outcome = await images.download_image(console.channel(of.route), body)
         return of, await _followed(app, console, goal, of, outcome, wait)
 
@@ -323,7 +325,7 @@ def upload(
             stored = await console.reader.image_server(of.route, of.image_server)
             if isinstance(stored, Known) and of.file in stored.value and seen.sight is GoalStatus.UNMET:
                 raise failed(
-                    "would-overwrite", f"{of.image_server} has another {of.file}",
+                    "would-overwrite", f"image server {of.image_server} has another {of.file}",
                     remedy="Use --overwrite to overwrite it.", exit_code=ExitCode.REFUSED,
                 )  # fmt: skip
         console.warn(
@@ -333,7 +335,9 @@ def upload(
             remedy=f"Wait until `dbc-iac vm list --node {of.route.name}` shows no VM that is being created or changed.",
         )
         body = requests.ImageUpload(image_filename=f"{DATA}/{of.file}", image_server=of.image_server)
-        with console.changing(f"Upload {of.file} from {of.route.name} to {of.image_server}?", "image upload"):
+        with console.changing(
+            f"Upload {of.file} from {of.route.name} to image server {of.image_server}?", "image upload"
+        ):
             outcome = await images.upload_image(console.channel(of.route), body)
         return of, await _followed(app, console, goal, of, outcome, wait)
 

@@ -76,7 +76,7 @@ class ImageExists(Transfer, frozen=True, kw_only=True):
 
     @property
     def action_text(self) -> str:
-        return f"downloading {self.file}{' again' if self.again else ''} from {self.image_server}"
+        return f"downloading {self.file}{' again' if self.again else ''} from image server {self.image_server}"
 
     @property
     def place(self) -> str:
@@ -199,7 +199,7 @@ class Image(CopyKind[ImageSpec]):
             yield resource.problem(
                 "other-image-server",
                 "imageServer",
-                f"{taken.address} is uploaded to {sent_to}, not to {spec.image_server}",
+                f"{taken.address} is uploaded to image server {sent_to}, not to {spec.image_server}",
                 remedy=f"Set imageServer to {sent_to}; an ImageExport can send the file on from this node.",
             )
         for other in inventory.before(resource, _node_and_file)[:1] if spec.file is not None else ():

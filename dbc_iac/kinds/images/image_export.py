@@ -60,11 +60,11 @@ class ExportExists(Transfer, frozen=True, kw_only=True):
 
     @property
     def action_text(self) -> str:
-        return f"uploading {self.file}{' again' if self.again else ''} to {self.image_server}"
+        return f"uploading {self.file}{' again' if self.again else ''} to image server {self.image_server}"
 
     @property
     def place(self) -> str:
-        return f"in {self.image_server}"
+        return f"in image server {self.image_server}"
 
     async def progress(self, reader: CachedReader) -> Known[Progress] | Unreadable:
         return await reader.upload(self.route, f"/data/{self.id}")
@@ -184,7 +184,9 @@ class ImageExport(CopyKind[ImageExportSpec]):
         values: dict[str, Json] = {"file": lookup.id, "imageServer": server}
         mine = await _on_node(reader, lookup.route, lookup.id, server)
         source = mine if isinstance(mine, StoredImage) else None
-        return observed_copy(lookup, values, stored.value[lookup.id], source, lookup.route.name, f"in {server}")
+        return observed_copy(
+            lookup, values, stored.value[lookup.id], source, lookup.route.name, f"in image server {server}"
+        )
 
 
 def _transfer(export: Resource[Any], inventory: Inventory) -> Hashable:

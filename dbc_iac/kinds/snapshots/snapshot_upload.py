@@ -66,7 +66,7 @@ class SnapshotArrived(Goal, frozen=True, kw_only=True):
 
     @property
     def action_text(self) -> str:
-        return f"uploading the file of snapshot {self.id} to {self.image_server}"
+        return f"uploading the file of snapshot {self.id} to image server {self.image_server}"
 
     async def look(self, reader: CachedReader) -> GoalState:
         found = await find_snapshot(reader, self.route, self.vm, self.id)
@@ -114,7 +114,7 @@ class SnapshotArrived(Goal, frozen=True, kw_only=True):
             "upload-unverified",
             Severity.WARNING,
             f"{self.address}: cannot verify that its upload is complete",
-            f"{last}. {self.image_server} has {stored_size(stored.size_gib)} of {file}. The API does not "
+            f"{last}. Image server {self.image_server} has {stored_size(stored.size_gib)} of {file}. The API does not "
             "report the expected size, and an interrupted upload leaves a part of the file under the same name.",
             "Start a VM from it before you rely on it, or change its `trigger` to take another snapshot.",
             address=self.address,
@@ -139,7 +139,7 @@ class SnapshotSent(SnapshotArrived, frozen=True, kw_only=True):
 
     @property
     def action_text(self) -> str:
-        return f"uploading the file of snapshot {self.id} to {self.image_server} again"
+        return f"uploading the file of snapshot {self.id} to image server {self.image_server} again"
 
     async def look(self, reader: CachedReader) -> GoalState:
         if not self.started:
