@@ -65,7 +65,7 @@ class ApplyStatus(Struct):
                 Severity.ERROR,
                 f"{goal.address}: {result.text}",
                 result.detail or f"Failed action: {goal.action_text}.",
-                result.remedy or "Fix the cause, and run `dbc-iac apply` again. Finished changes are not repeated.",
+                result.remedy or "Fix the cause, and run the command again. Finished changes are not repeated.",
                 address=goal.address,
                 exit_code=result.exit_code,
             )

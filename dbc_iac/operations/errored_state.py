@@ -73,7 +73,7 @@ def keep_errored_state(project: Project, copy: StateBackup) -> Diagnostic:
             Severity.ERROR,
             f"cannot write {error.filename or 'a copy'} either ({error.strerror})",
             "The changes are on the nodes, and in the journal as far as it could be written.",
-            "Run `dbc-iac apply` again: it finds the objects by their markers and ids.",
+            "Run the command again: it finds the objects by their markers and ids.",
             exit_code=ExitCode.PARTIAL,
         )
     return Diagnostic(

@@ -132,7 +132,7 @@ def _not_written(place: str, error: OSError) -> DiagnosticError:
         "journal-not-written",
         f"cannot write {place} ({error.strerror})",
         "Each call is recorded before it is made; the calls made so far are in the journal.",
-        "Free some space or fix the permissions, then run `dbc-iac apply` again to continue from the journal.",
+        "Free some space or fix the permissions, then run the command again to continue from the journal.",
         exit_code=ExitCode.PARTIAL,
     )
 

@@ -223,7 +223,7 @@ class Store:
                 "state-not-written",
                 f"cannot write {self.backend.place} ({error.strerror})",
                 "Completed calls are in the journal as far as it could be written.",
-                "Free some space or fix the permissions, then run `dbc-iac apply` to continue from the journal.",
+                "Free some space or fix the permissions, then run the command again to continue from the journal.",
                 exit_code=ExitCode.PARTIAL,
             ) from error
 

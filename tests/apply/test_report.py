@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
+from dbc_iac.emulator import FaultSpec
 from tests.apply.test_event_loop import LANS, OTHER, TWO_NODES
 from tests.projects import Emulated, vm
 
@@ -14,3 +16,13 @@ def test_a_resource_of_an_ended_rental_is_reported_once(world: Callable[..., Emu
     applied = emulated.run("apply", "--yes")
     assert (applied.code, applied.err.count("warning[unreadable]: VirtualMachine/trainer")) == (4, 1), applied.err
     assert "or renew the rental" in applied.err
+
+
+def test_the_remedy_of_a_failed_destroy_is_not_an_apply(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    assert emulated.run("apply", "--yes").code == 0
+    emulated.network.faults.add(FaultSpec(op="tasks.delete", kind="refuse", text="unheard-of reason", times=9))
+    failed = emulated.run("destroy", "--yes", "--json")
+    [problem] = json.loads(failed.err)["diagnostics"]
+    assert (failed.code, problem["code"]) == (1, "goal-failed"), failed.err
+    assert problem["remedy"] == "Fix the cause, and run the command again. Finished changes are not repeated."

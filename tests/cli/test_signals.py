@@ -265,6 +265,5 @@ def test_an_interrupted_destroy_names_destroy(tmp_path: Path) -> None:
     emulated = Emulated(project(tmp_path, vm()))
     assert emulated.run("apply", "--yes").code == 0
     result = emulated.run("destroy", "--yes", err=SignalAt("deleting…", signal.SIGTERM))
-    print(result.out, result.err)
     assert "Not finished (the next destroy continues):" in result.out
     emulated.close()

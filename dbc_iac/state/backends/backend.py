@@ -38,7 +38,7 @@ class LeaseLostError(DiagnosticError):
                 Severity.ERROR,
                 f"the lock of {place} was taken over by another run",
                 "The lease was not renewed in time. Completed calls are in the journal as far as it was written.",
-                "Wait for the other run to end, then run `dbc-iac apply` again.",
+                "Wait for the other run to end, then run the command again.",
                 exit_code=ExitCode.PARTIAL,
             )
         )
