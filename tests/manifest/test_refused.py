@@ -87,7 +87,7 @@ def test_a_directory_behind_a_link_is_entered_once(tmp_path: Path) -> None:
     (tmp_path / "shared/deep/ring").symlink_to("..")
     (tmp_path / "shared/up").symlink_to("../manifests")
     result = made.run("validate", "--json")
-    assert (result.code, result.json["documents"]) == (0, 2), result.err
+    assert (result.code, result.json["resources"]) == (0, 2), result.err
 
 
 def test_a_link_to_a_directory_outside_the_project_is_an_error(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_globs(tmp_path: Path, pattern: str, documents: int) -> None:
     node = (tmp_path / "manifests/all.yaml").read_text(encoding="utf-8")
     made.write({"dbc-iac.yaml": text + f"  manifests: ['{pattern}']\n"})
     made.write({"manifests/deep/b.yaml": node.replace("gpu-a", "gpu-b"), "c.yaml": node.replace("gpu-a", "gpu-c")})
-    assert made.run("validate", "--json").json["documents"] == documents
+    assert made.run("validate", "--json").json["resources"] == documents
 
 
 SLY: dict[str, str] = {"a\x1b[31m\u202eb": "x"}

@@ -28,7 +28,7 @@ def command(app: App, /, files: tuple[Path, ...]) -> None:
         raise click.exceptions.Exit(max(errors))
     count = sum(number for number, _ in checked)
     text = f"The configuration is valid: {count} resource{'' if count == 1 else 's'}."
-    app.show(text if checked else "No project contains these files.", {"valid": True, "documents": count})
+    app.show(text if checked else "No project contains these files.", {"valid": True, "resources": count})
 
 
 def _checked(app: App) -> tuple[int, tuple[Diagnostic, ...]]:

@@ -51,7 +51,7 @@ def get(app: App, /, server: str, reveal: bool, **where: str) -> None:
     password = view.device_password.reveal() if reveal else HIDDEN
     text = object_text(found.label, {"device id": view.device_id, "password": password})
     shown: dict[str, Json] = {"deviceId": view.device_id, "devicePassword": password}
-    app.show(text, {"server": found.id, "document": found.address, **shown}, redact=not reveal)
+    app.show(text, {"server": found.id, "resource": found.address, **shown}, redact=not reveal)
 
 
 @command.command("set")
@@ -87,7 +87,7 @@ def set_password(
         return found, "accepted" if wait is None else await _reported(console, found, password, wait, look)
 
     found, status = run(app, work, yes=yes)
-    app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})
+    app.show(f"{found.label}: {status}", {"server": found.id, "resource": found.address, "status": status})
 
 
 async def _reported(console: Console, found: ResolvedTarget, password: SecretText, wait: float, look: str) -> str:

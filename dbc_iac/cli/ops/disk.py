@@ -19,7 +19,7 @@ from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
 from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import failed, retry_remedy, wait_for_goal
-from dbc_iac.cli.ops.vm import details_of
+from dbc_iac.cli.ops.vm import SYSTEM, details_of, disk_size
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import ExitCode
 from dbc_iac.json import Json
@@ -31,9 +31,6 @@ from dbc_iac.kinds.virtual_machine.goals import DiskHasSize
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.views.text.tables import gib, plain_json, table
 
-SYSTEM = "vda"
-UNTOLD = 350
-"""GiB that a node reports for every system disk before its first resize."""
 _DEVICE = re.compile(r"vd[a-z]")
 
 
@@ -56,15 +53,13 @@ def list_disks(app: App, /, vm: str, **where: str) -> None:
         return [_row(console, found, disk) for disk in details.disks]
 
     rows = run(app, work)
-    lines = [(r["device"], _size(r), r["document"] or "-", r["file"]) for r in rows]
+    lines = [(r["device"], _size(r), r["resource"] or "-", r["file"]) for r in rows]
     app.show(table(("DEVICE", "SIZE", "RESOURCE", "FILE"), lines) if rows else "There is no disk.", rows)
 
 
 def _row(console: Console, found: ResolvedTarget, disk: VmDisk) -> dict[str, Json]:
     address = _document(console, found, disk)[0]
-    unknown = disk.name == SYSTEM and disk.size_gib == UNTOLD
-    size = None if unknown else plain_json(disk.size_gib)
-    return {"device": disk.name, "sizeGib": size, "file": disk.source_file, "document": address}
+    return {"device": disk.name, "sizeGib": plain_json(disk_size(disk)), "file": disk.source_file, "resource": address}
 
 
 def _size(row: dict[str, Json]) -> str:

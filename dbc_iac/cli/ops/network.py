@@ -48,10 +48,10 @@ def list_networks(app: App, /, node: str) -> None:
         return [row for of_node in rows for row in of_node]
 
     rows = run(app, work)
-    lines = [(r["networkName"], r["ipCidr"], r["document"] or "-", r["members"], r["node"], r["rentWallet"])
+    lines = [(r["networkName"], r["ipCidr"], r["resource"] or "-", r["members"], r["node"], r["rentWallet"])
              for r in rows if "networkName" in r]  # fmt: skip
     unread = any("unreadable" in row for row in rows)
-    header = ("NAME", "RANGE", "DOCUMENT", "MEMBERS", "NODE", "OWNER")
+    header = ("NAME", "RANGE", "RESOURCE", "MEMBERS", "NODE", "OWNER")
     app.show(table(header, lines) if lines else _NONE[unread], rows)
     if unread:
         raise click.exceptions.Exit(ExitCode.ERROR)
@@ -95,7 +95,7 @@ def _documents(console: Console, route: Route) -> dict[str, str]:
 
 
 def _row(console: Console, route: Route, lan: LanView) -> dict[str, Json]:
-    return members(lan, node=route.name, document=_documents(console, route).get(lan.network_name, ""))
+    return members(lan, node=route.name, resource=_documents(console, route).get(lan.network_name, ""))
 
 
 @command.command("show")
@@ -120,7 +120,7 @@ def show_network(app: App, /, name: str, node: str) -> None:
         return route, lan, _row(console, route, lan)
 
     route, lan, row = run(app, work)
-    text = object_text(str(row["document"] or lan.network_name), {
+    text = object_text(str(row["resource"] or lan.network_name), {
         "name": lan.network_name, "range": lan.ip_cidr, "addresses": f"{lan.ip_start or '?'} to {lan.ip_end or '?'}",
         "owner": lan.rent_wallet, "members": lan.members, "vni": lan.vxlan_vni, "last used": lan.last_use_time,
         "machine": lan.machine_id, "as known by": route.name,

@@ -52,10 +52,10 @@ def list_servers(app: App, /, manager: str) -> None:
         return [row for of_manager in rows for row in of_manager]
 
     rows = run(app, work)
-    columns = ("document", "uuid", "ip", "ipmiHostname", "description", "manager", "nodeId")
+    columns = ("resource", "uuid", "ip", "ipmiHostname", "description", "manager", "nodeId")
     lines = [[row.get(column) or "-" for column in columns] for row in rows if "nodeId" in row]
     unread = any("unreadable" in row for row in rows)
-    header = ("DOCUMENT", "UUID", "IP", "BMC", "DESCRIPTION", "MANAGER", "NODE ID")
+    header = ("RESOURCE", "UUID", "IP", "BMC", "DESCRIPTION", "MANAGER", "NODE ID")
     app.show(table(header, lines) if lines else _NONE[unread], rows)
     if unread:
         raise click.exceptions.Exit(ExitCode.ERROR)
@@ -98,7 +98,7 @@ def _owners(console: Console, route: Route, view: ServerView) -> dict[str, Json]
     document = lookup.owned(console, "BareMetalServer", ResolvedTarget(view.node_id, route)).address
     shown = plain_json(view)
     rest = {k: v for k, v in shown.items() if k != "nodePrivateKey"} if isinstance(shown, dict) else {}
-    return {"document": document, "manager": route.name, **rest}
+    return {"resource": document, "manager": route.name, **rest}
 
 
 async def _heard(console: Console) -> list[dict[str, Json]]:
@@ -134,7 +134,7 @@ def show_server(app: App, /, server: str, manager: str, **where: str) -> None:
 
     shown = run(app, work)
     app.show(
-        object_text(str(shown["document"] or shown["nodeId"]), {k: v for k, v in shown.items() if k != "document"}),
+        object_text(str(shown["resource"] or shown["nodeId"]), {k: v for k, v in shown.items() if k != "resource"}),
         shown,
     )
 
@@ -162,7 +162,7 @@ async def _as_owner(console: Console, name: str, manager: str) -> dict[str, Json
 
 def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
     shown = plain_json(view)
-    return {"document": found.address, "nodeId": found.id, **(shown if isinstance(shown, dict) else {})}
+    return {"resource": found.address, "nodeId": found.id, **(shown if isinstance(shown, dict) else {})}
 
 
 @command.command("power")
@@ -191,7 +191,7 @@ def power(app: App, /, server: str, verb: str, wait: float | None, yes: bool, **
         return found, await _power(console, found, "on" if verb == "on" else "off", wait)
 
     found, status = run(app, work, yes=yes)
-    app.show(f"{found.label}: {status}", {"server": found.id, "document": found.address, "status": status})
+    app.show(f"{found.label}: {status}", {"server": found.id, "resource": found.address, "status": status})
 
 
 async def _power(console: Console, found: ResolvedTarget, to: Literal["on", "off"], wait: float | None) -> str:
@@ -249,4 +249,4 @@ def bootdev(app: App, /, server: str, device: BootDevice, yes: bool, **where: st
 
     found = run(app, work, yes=yes)
     text = f"{found.label}: next boot set to {device}; the node does not report whether the BMC accepted it"
-    app.show(text, {"server": found.id, "document": found.address, "device": device, "outcome": "accepted"})
+    app.show(text, {"server": found.id, "resource": found.address, "device": device, "outcome": "accepted"})

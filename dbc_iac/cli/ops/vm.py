@@ -6,16 +6,18 @@ import asyncio
 import os
 import shlex
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from typing import Any, Literal
 
 import click
+from msgspec.structs import replace
 
 from dbc_iac.address import Address
 from dbc_iac.api.channel import Channel
 from dbc_iac.api.endpoints import vms
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.api.requests import SetPassword
-from dbc_iac.api.responses import VmDetails, without_passwords
+from dbc_iac.api.responses import VmDetails, VmDisk, without_passwords
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
@@ -34,6 +36,10 @@ from dbc_iac.kinds.virtual_machine.reading import login_account
 from dbc_iac.kinds.virtual_machine.spec import VirtualMachineSpec
 from dbc_iac.operations.ssh import ssh_line
 from dbc_iac.views.text.tables import cell, gib, object_text, plain_json, table
+
+SYSTEM = "vda"
+UNTOLD = 350
+"""GiB that a node reports for every system disk before its first resize."""
 
 
 @click.group()
@@ -94,11 +100,12 @@ def show_vm(app: App, /, vm: str, node: str, identity: str, order: str, reveal: 
 
     async def work(console: Console) -> tuple[ResolvedTarget, VmDetails]:
         found = await lookup.vm(console, vm, TargetOptions(node, identity, order))
-        return found, await details_of(console, found)
+        details = await details_of(console, found)
+        return found, replace(details, disks=tuple(replace(d, size_gib=disk_size(d)) for d in details.disks))
 
     found, details = run(app, work)
     shown = plain_json(details, reveal=reveal)
-    value: dict[str, Json] = {"document": found.address, **(shown if isinstance(shown, dict) else {})}
+    value: dict[str, Json] = {"resource": found.address, **(shown if isinstance(shown, dict) else {})}
     app.show(_text(found, details, reveal), value, redact=not reveal)
 
 
@@ -111,6 +118,11 @@ async def details_of(console: Console, found: ResolvedTarget) -> VmDetails:
             "List the VMs with `dbc-iac vm list`.",
         )  # fmt: skip
     return details
+
+
+def disk_size(disk: VmDisk) -> Fraction | None:
+    """Size of a disk in GiB; None for a system disk before its first resize."""
+    return None if disk.name == SYSTEM and disk.size_gib == UNTOLD else disk.size_gib
 
 
 def _account(console: Console, found: ResolvedTarget, details: VmDetails) -> str:
@@ -234,7 +246,7 @@ def _power(
 
     found, status = run(app, work, yes=yes)
     text = "powered off" if status == "closed" else status
-    app.show(f"{found.label}: {text}", {"vm": found.id, "document": found.address, "status": status})
+    app.show(f"{found.label}: {text}", {"vm": found.id, "resource": found.address, "status": status})
 
 
 @command.command("restart")
@@ -273,7 +285,7 @@ def _again(app: App, yes: bool, vm: str, where: TargetOptions, verb: str, press:
         return found, await wait_for_goal(console, goal, outcome, look, wait)
 
     found, status = run(app, work, yes=yes)
-    app.show(f"{found.label}: {status}", {"vm": found.id, "document": found.address, "status": status})
+    app.show(f"{found.label}: {status}", {"vm": found.id, "resource": found.address, "status": status})
 
 
 @command.command("passwd")

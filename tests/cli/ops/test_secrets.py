@@ -99,7 +99,7 @@ def test_what_is_looked_at_is_shown_without_secrets(running: Emulated, line: str
 
 ORDERS = {
     "vm show trainer": [
-        "document", "taskId", "status", "desc", "createTime", "os", "sshIp", "sshPort", "rdpPort", "vncPort", "userName",
+        "resource", "taskId", "status", "desc", "createTime", "os", "sshIp", "sshPort", "rdpPort", "vncPort", "userName",
         "loginPassword", "vncPassword", "cpuCores", "gpuCount", "memSize", "networkName", "rentOrder", "localAddress",
         "disks", "networkFilters", "interface",
     ],
@@ -108,11 +108,11 @@ ORDERS = {
         "memFreeGib", "disks", "images", "gpuFree", "orders",
     ],
     "server show one --manager rack": [
-        "document", "manager", "nodeId", "uuid", "ip", "os", "description", "ipmiHostname", "ipmiPort", "ipmiUsername",
+        "resource", "manager", "nodeId", "uuid", "ip", "os", "description", "ipmiHostname", "ipmiPort", "ipmiUsername",
         "ipmiPassword", "powerStatus", "deeplinkDeviceId", "deeplinkDevicePassword",
     ],
     "server show box": [
-        "document", "nodeId", "version", "ip", "os", "description", "powerStatus", "deeplinkDeviceId",
+        "resource", "nodeId", "version", "ip", "os", "description", "powerStatus", "deeplinkDeviceId",
         "deeplinkDevicePassword",
     ],
 }  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_refused_key_is_reported(world: Callable[..., Emulated]) -> None:
 
 def test_the_renter_sees_a_rented_server(world: Callable[..., Emulated]) -> None:
     shown = world(instance()).run("server", "show", "box", "--json").json
-    assert (shown["nodeId"], shown["ip"], shown["document"]) == (SERVER_ID, "198.51.100.1", "BareMetalInstance/box")
+    assert (shown["nodeId"], shown["ip"], shown["resource"]) == (SERVER_ID, "198.51.100.1", "BareMetalInstance/box")
 
 
 @pytest.mark.parametrize("name", ["box", "BareMetalInstance/box", SERVER_ID, "one", "BareMetalServer/one"])

@@ -47,7 +47,7 @@ OFF = vm(power="off")
 def test_disks_are_listed_with_the_document_of_each(world: Callable[..., Emulated]) -> None:
     emulated = world(vm(), SCRATCH)
     rows = emulated.run("disk", "list", "trainer", "--json").json
-    assert [(r["device"], r["sizeGib"], r["document"]) for r in rows] == [
+    assert [(r["device"], r["sizeGib"], r["resource"]) for r in rows] == [
         ("vda", None, ""),  # nodes report 350 for every one
         ("vdb", 20, "VirtualMachine/trainer"),
         ("vdc", 50, "Disk/scratch"),
@@ -185,11 +185,11 @@ def test_an_upload_that_ended_and_delivered_nothing_is_a_failure(world: Callable
 def test_lans_are_listed_and_shown_by_document_or_name(world: Callable[..., Emulated]) -> None:
     emulated = world(LAN)
     [row] = emulated.run("network", "list", "--json").json
-    assert (row["networkName"], row["ipCidr"], row["document"]) == ("trainnet", "192.168.66.0/24", "Network/lab")
+    assert (row["networkName"], row["ipCidr"], row["resource"]) == ("trainnet", "192.168.66.0/24", "Network/lab")
     assert "trainnet" in emulated.run("network", "list").out
     for name in ("lab", "Network/lab", "trainnet"):
         shown = emulated.run("network", "show", name, "--json").json
-        assert (shown["networkName"], shown["document"]) == ("trainnet", "Network/lab")
+        assert (shown["networkName"], shown["resource"]) == ("trainnet", "Network/lab")
     result = emulated.run("network", "show", "nonesuch", "--json")
     assert (result.code, result.codes) == (1, ["not-found"])
 
@@ -205,7 +205,7 @@ def test_a_full_list_gives_a_warning_and_has_the_lans_of_the_manifests(world: Ca
         assert made.code == 0, made.out
     result = emulated.run("network", "list", "--json")
     assert result.codes == ["list-truncated"]
-    assert result.json[-1]["document"] == "Network/last"
+    assert result.json[-1]["resource"] == "Network/last"
 
 
 def test_listing_needs_no_key(world: Callable[..., Emulated]) -> None:
@@ -224,7 +224,8 @@ def test_an_unreadable_node_is_not_reported_as_without_lans(world: Callable[...,
 
 def test_an_unknown_size_of_a_system_disk_is_not_shown(world: Callable[..., Emulated]) -> None:
     emulated = world(OFF)
-    assert "350" not in emulated.run("disk", "list", "trainer").out
+    assert "350" not in emulated.run("disk", "list", "trainer").out + emulated.run("vm", "show", "trainer").out
+    assert emulated.run("vm", "show", "trainer", "--json").json["disks"][0]["sizeGib"] is None
     assert emulated.run("disk", "grow", "trainer", "vda", "+20Gi", "--yes", "--wait").code == 0
     [row] = [r for r in emulated.run("disk", "list", "trainer", "--json").json if r["device"] == "vda"]
     assert row["sizeGib"] > 20

@@ -69,7 +69,7 @@ def test_passwords_are_shown_only_when_it_is_asked_for(world: Callable[..., Emul
     assert PASSWORD not in hidden.out + hidden.err + emulated.run("vm", "show", "trainer", "--json").out
     assert PASSWORD in emulated.run("vm", "show", "trainer", "--reveal").out
     shown = emulated.run("vm", "show", "trainer", "--reveal", "--json").json
-    assert (shown["loginPassword"], shown["document"]) == (PASSWORD, "VirtualMachine/trainer")
+    assert (shown["loginPassword"], shown["resource"]) == (PASSWORD, "VirtualMachine/trainer")
 
 
 @pytest.mark.parametrize("name", ["trainer", "VirtualMachine/trainer", "by id"])
@@ -77,7 +77,7 @@ def test_a_vm_is_named_by_document_address_or_id(world: Callable[..., Emulated],
     emulated = world()
     [task_id] = emulated.vms
     shown = emulated.run("vm", "show", task_id if name == "by id" else name, "--json").json
-    assert (shown["taskId"], shown["document"]) == (task_id, "VirtualMachine/trainer")
+    assert (shown["taskId"], shown["resource"]) == (task_id, "VirtualMachine/trainer")
 
 
 @pytest.mark.parametrize(
