@@ -44,20 +44,22 @@ def renamed(
     return _moved(state, done), tuple(done)
 
 
-def expanded(moves: Sequence[tuple[str, str]], documents: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The moves, with those of whole `forEach`s as moves of their instances, by the keys in the manifests."""
+def expanded(moves: Sequence[tuple[str, str]], documents: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """The moves, with those of whole `forEach`s as moves of their instances, by the keys in the manifests and in the
+    moves. A move of an instance wins over that of its `forEach`."""
     keys = _keys(documents) if moves else {}
     if not keys:
         return tuple(moves)
-    links, named = dict(moves), {address for move in moves for address in move}
+    links, taken = dict(moves), {now for _, now in moves}
+    known = _keys(dict.fromkeys((*documents, *links)))
     found: list[tuple[str, str]] = []
     for before, now in moves:
-        onward = dict.fromkeys(key for group in _downstream(now, links) for key in keys.get(group, ()))
+        onward = dict.fromkeys(key for group in _downstream(now, links) for key in known.get(group, ()))
         if now not in keys or now in links:
             found.append((before, now))
         if not Address(before).key:
             pairs = [(f"{before}.{key}", f"{now}.{key}") for key in onward]
-            found += [pair for pair in pairs if named.isdisjoint(pair)]
+            found += [(one, other) for one, other in pairs if one not in links and other not in taken]
     return tuple(found)
 
 

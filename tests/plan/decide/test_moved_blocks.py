@@ -7,7 +7,7 @@ import sys
 from itertools import pairwise
 
 from dbc_iac.kinds import kind_of
-from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, renamed
+from dbc_iac.plan.decide.moved_blocks import blocked, check_lists, expanded, renamed
 from dbc_iac.state import Binding, State
 
 COUNT = 300
@@ -78,3 +78,27 @@ def test_what_refers_to_shifted_names_follows_its_object() -> None:
         now = after.bindings[disk.address]
         assert (now.parent, now.dependencies) == (address(number), (address(number),))
         assert now.applied == {"vm": f"trainer.a{number}"}
+
+
+def test_a_chain_of_for_eaches_is_followed_by_each_instance() -> None:
+    moves = [("Disk/one", "Disk/two"), ("Disk/two", "Disk/three"), ("Disk/two.x", "Disk/three.a")]
+    bindings = {f"Disk/{n}": Binding(address=f"Disk/{n}", kind="Disk", id=n, generation=1) for n in ("one.x", "two.b")}
+    state = State(lineage="lab", project="lab", uid="uid", stack="main", bindings=bindings)
+    documents = {"Disk/three.a", "Disk/three.b", "Disk/other"}
+    after, done = renamed(state, expanded(moves, documents), documents)
+    assert {a: b.id for a, b in after.bindings.items()} == {"Disk/three.a": "one.x", "Disk/three.b": "two.b"}
+    assert sorted(done) == [("Disk/one.x", "Disk/three.a"), ("Disk/two.b", "Disk/three.b")]
+    assert [*blocked(after, moves, documents, lambda path: None)] == []
+
+
+def test_moves_of_single_resources_are_not_expanded() -> None:
+    moves = (("Disk/one", "Disk/two"), ("Disk/two", "Disk/three"), ("Disk/a.x", "Disk/b.x"))
+    assert expanded(moves, {"Disk/three", "Disk/b.x"}) == moves
+
+
+def test_contradictory_moves_of_an_instance_and_its_for_each_move_nothing() -> None:
+    moves = [("Disk/one.a", "Disk/two.a"), ("Disk/two", "Disk/one")]
+    bindings = {"Disk/one.a": Binding(address="Disk/one.a", kind="Disk", id="1", generation=1)}
+    state = State(lineage="lab", project="lab", uid="uid", stack="main", bindings=bindings)
+    documents = {"Disk/one.b"}
+    assert renamed(state, expanded(moves, documents), documents) == (state, ())
