@@ -83,7 +83,7 @@ def test_a_pending_creation_is_neither_duplicated_nor_lost(
     assert last.code == 0, last.out + last.err
     assert emulated.run("plan", "--detailed-exitcode").code == 0
     assert "Recovery" not in emulated.run("plan").out
-    assert [f for f in emulated.run("orphans", "--json").json["found"] if f["whose"] == "ours"] == []
+    assert [f for f in emulated.run("orphans", "--json").json if f["whose"] == "ours"] == []
     _is_as_written(emulated, (*base, *edited))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dbc_iac.emulator import FaultSpec
 from dbc_iac.emulator.gpu.states import DomainState
 from tests.cli.runs import applied, assert_empty, write
 from tests.projects import NODE_ID, Emulated, document, vm
@@ -164,7 +165,7 @@ def test_orphans_tell_whose_they_are(world: Callable[..., Emulated]) -> None:
     assert emulated.run("orphans").out == "No unmanaged objects.\n"
     for address in ("Disk/scratch", "VirtualMachine/trainer"):
         assert emulated.run("state", "rm", address, "--yes").code == 0
-    found = emulated.run("orphans", "--json").json["found"]
+    found = emulated.run("orphans", "--json").json
     assert [(f["kind"], f["whose"]) for f in found] == [("Disk", "ours"), ("VirtualMachine", "ours")]
     assert "owner: this stack" in emulated.run("orphans").out
     assert found[1]["marker"].startswith("dbc-iac:lab/main/trainer/1/")
@@ -234,13 +235,21 @@ def test_an_import_into_a_folder_that_is_not_read_binds_nothing(world: Callable[
     assert emulated.run("state", "list", "--json").json == []
 
 
+def test_a_place_that_cannot_be_read_is_a_row_of_the_orphans(world: Callable[..., Emulated]) -> None:
+    emulated = world()
+    emulated.network.faults.add(FaultSpec(op="*", kind="offline", times=1000))
+    result = emulated.run("orphans", "--json")
+    assert result.code == 1
+    assert {row["place"] for row in result.json if "unreadable" in row} >= {"Node/gpu-a"}
+
+
 def test_other_projects_vms_and_those_of_verifiers_are_left(world: Callable[..., Emulated], tmp_path: Path) -> None:
     emulated = world(vm())
     applied(emulated)
     [task_id] = emulated.vms
     emulated.admin.change_vm(task_id, desc="[dbc-iac:other/main/trainer/1/000000000000]")
     assert emulated.run("state", "rm", "VirtualMachine/trainer", "--yes").code == 0
-    assert [f["whose"] for f in emulated.run("orphans", "--json").json["found"]] == ["another project's"]
+    assert [f["whose"] for f in emulated.run("orphans", "--json").json] == ["another project's"]
     write(emulated)
     result = emulated.run("import", "--all", "--generate", "manifests/imported")
     assert result.out == "There is nothing to import.\n"

@@ -202,7 +202,7 @@ class Course(Losing):
         assert plan.code == 0, plan
         self.check()
         self._check_desired()
-        orphans = self.emulated.run("orphans", "--json").json["found"]
+        orphans = self.emulated.run("orphans", "--json").json
         assert [one for one in orphans if one["whose"] == "ours"] == []
 
     def _check_desired(self) -> None:

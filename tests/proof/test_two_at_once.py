@@ -79,7 +79,7 @@ def test_an_object_managed_by_another_state_is_refused(tmp_path: Path, claimed: 
         assert "all.yaml:" in second.err
         assert emulated.run("plan", "--detailed-exitcode").code == 0
         assert emulated.run("state", "pull", "-o", str(tmp_path / "state" / "copy.json")).code == 0
-        rows = emulated.run("stack", "list", "--json").json["stacks"]
+        rows = emulated.run("stack", "list", "--json").json
         assert [(row["stack"], row["resources"]) for row in rows] == [("main", 1)]  # a refused apply writes no state
         address = next(iter(emulated.run("state", "list", "--json").json))
         assert emulated.run("state", "rm", address, "--yes").code == 0

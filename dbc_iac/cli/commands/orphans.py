@@ -7,6 +7,7 @@ import click
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import ExitCode
+from dbc_iac.json import Json
 from dbc_iac.operations.imports import find_orphans
 from dbc_iac.views.text.importing import findings_text
 
@@ -17,10 +18,11 @@ from dbc_iac.views.text.importing import findings_text
 def command(app: App) -> None:
     """List objects that are not in the state."""
     findings = find_orphans(app.project())
-    rows = [
+    rows: list[dict[str, Json]] = [
         {"kind": f.kind, "id": f.id, "place": f.place, "whose": f.whose, "marker": f.marker, "status": f.status}
         for f in findings.found
     ]
-    app.show(findings_text(findings), {"found": rows, "unread": dict(findings.unread)})
+    unread: list[dict[str, Json]] = [{"place": place, "unreadable": why} for place, why in findings.unread.items()]
+    app.show(findings_text(findings), rows + unread)
     if findings.unread:
         raise click.exceptions.Exit(ExitCode.ERROR)

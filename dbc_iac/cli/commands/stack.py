@@ -25,5 +25,5 @@ def stack_list(app: App) -> None:
     rows = [tuple(asdict(stack).values()) for stack in stacks]
     columns = ("stack", "serial", "resources")
     lines = table([c.upper() for c in columns], rows)
-    app.show(f"{lines}\n", {"stacks": [dict(zip(columns, row, strict=True)) for row in rows]})
+    app.show(f"{lines}\n", [dict(zip(columns, row, strict=True)) for row in rows])
     problems.raise_errors()

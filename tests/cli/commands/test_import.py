@@ -185,9 +185,7 @@ def test_what_another_stack_made_or_has_is_not_taken_from_it(world: Callable[...
     held = emulated.run(*take, "--foreign", "--json")
     assert (held.code, held.codes) == (5, ["cannot-import"])
     assert "is already managed by stack main" in held.err
-    assert {f["whose"] for f in emulated.run("--stack", "other", "orphans", "--json").json["found"]} == {
-        "another stack's"
-    }
+    assert {f["whose"] for f in emulated.run("--stack", "other", "orphans", "--json").json} == {"another stack's"}
     assert emulated.run("state", "rm", "Disk/scratch", "VirtualMachine/trainer", "--yes").code == 0
     made = emulated.run(*take, "--json")
     assert (made.code, made.codes) == (5, ["cannot-import"])
@@ -240,7 +238,7 @@ def test_a_lan_that_a_vm_of_another_project_or_stack_uses_is_not_imported(
     emulated.admin.change_vm(task_id, desc=f"[dbc-iac:{marker}/1/000000000000]")
     generated(emulated)
     assert emulated.run("state", "list", "--json").json == ["Network/storage"]
-    found = {f["id"]: f["whose"] for f in emulated.run("orphans", "--json").json["found"]}
+    found = {f["id"]: f["whose"] for f in emulated.run("orphans", "--json").json}
     assert found == dict.fromkeys(
         (task_id, "training"), "another project's" if "other/main" in marker else "another stack's"
     )
@@ -296,7 +294,7 @@ def test_a_snapshot_without_a_file_in_a_image_server_is_an_orphan_only(world: Ca
     emulated.network.image_servers.image_servers["ID_2"].files.clear()
     generated(emulated)
     assert emulated.run("state", "list", "--json").json == ["VirtualMachine/trainer"]
-    assert [f["kind"] for f in emulated.run("orphans", "--json").json["found"]] == ["Snapshot"]
+    assert [f["kind"] for f in emulated.run("orphans", "--json").json] == ["Snapshot"]
 
 
 def test_servers_are_generated_with_references(tmp_path: Path) -> None:

@@ -124,3 +124,11 @@ def test_objects_are_shown_with_their_identity_first(running: Emulated, line: st
     assert [*shown] == keys
     if line.startswith("vm"):
         assert [*shown["disks"][0]] == ["name", "sizeGib", "sourceFile"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["stack list", "state list", "orphans", *(line for line, _ in LOOKS if line.split()[1] in {"list", "clients"})],
+)
+def test_a_list_is_a_json_array(running: Emulated, line: str) -> None:
+    assert isinstance(running.run(*line.split(), "--json").json, list)
