@@ -108,7 +108,7 @@ def _check_change(change: Change) -> None:
 def _check_shown(change: Change) -> None:
     """Raise ValidationError for a change that shows other values, or other lost data, than its calls have."""
     if path := _misleading_field(change):
-        raise ValidationError(f"{change.address}.fields: {path} is not as in desired or secrets")
+        raise ValidationError(f"{change.address}.fields: {path} is not as in desired, observed and secrets")
     if path := _misplaced(change):
         raise ValidationError(f"{change.address}.desired.{path} is not as in placement")
     if change.losses not in _possible_losses(change):

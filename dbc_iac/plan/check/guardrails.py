@@ -84,7 +84,7 @@ def _leaves_nothing(context: PlanContext, changes: Mapping[str, Change], options
     """Whether nothing that the state or the manifests have is left: the manifests may be others than those of a plan
     file."""
     staying = context.state.bindings.keys() | {r.address for r in context.inventory.resources.values() if r.external}
-    going = {a for a, c in changes.items() if c.action in {Action.DELETE, Action.FORGET}}
+    going = {a for a, c in changes.items() if c.action is Action.DELETE}
     return not (options.targets or options.excludes) and staying <= going == changes.keys()
 
 

@@ -189,7 +189,8 @@ def moved_to_nothing(
 ) -> Iterator[Diagnostic]:
     """Entries of `moved` that end at an address that no manifest has. `groups`: addresses of `forEach`s.
 
-    An instance of a `forEach` may be missing: its keys can depend on the environment. A rename may be taken back.
+    Warnings: the resource may have been removed since. An instance of a `forEach` may be missing: its keys can depend
+    on the environment. A rename may be taken back.
     """
     links, backwards = dict(moves), {now: before for before, now in moves}
     for index, (before, now) in enumerate(moves):
@@ -199,7 +200,8 @@ def moved_to_nothing(
         close = close_address(Address(now).label, alike)
         remedy = f"Did you mean {close}?" if close else "Correct `to`, or remove the entry."
         at = where(("spec", "moved", index))
-        yield _wrong("unknown-resource", f"moved.{index}.to: {now} has no manifest", remedy, at)
+        summary = f"moved.{index}.to: {now} has no manifest"
+        yield Diagnostic("unknown-resource", Severity.WARNING, summary, "", remedy, source=at, exit_code=ExitCode.OK)
 
 
 def still_there(removed: Sequence[str], inventory: Inventory) -> Iterator[Diagnostic]:

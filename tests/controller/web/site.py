@@ -60,10 +60,20 @@ def _readable(plan: Plan) -> Plan:
 def _planned(change: Change) -> Change:
     placement = Placement("Node/gpu-a", ROUTE.to_json(), "")
     desired = {field.path: field.after for field in change.fields if not field.secret}
+    had = [field for field in change.fields if not field.secret and field.before is not None]
+    observed = {field.path: field.before for field in had}
+    applied = {field.path: field.after if field.drift else field.before for field in had}
     secrets = {field.path: {"env": "PASSWORD"} for field in change.fields if field.secret}
     losses = data_loss(change) if change.losses else ()
     return replace(
-        change, placement=placement, old_placement=placement, desired=desired, secrets=secrets, losses=losses
+        change,
+        placement=placement,
+        old_placement=placement,
+        desired=desired,
+        applied=applied,
+        observed=observed,
+        secrets=secrets,
+        losses=losses,
     )
 
 
