@@ -77,8 +77,11 @@ class Address(str):
 
 def close_address(text: str, known: Iterable[str]) -> str:
     """The address that a mistyped one, or a name without its kind, most resembles; empty if there is none."""
-    addresses = sorted(known)
-    by_name = {Address(a).label: a for a in reversed(addresses)}
-    if close := difflib.get_close_matches(text, addresses, 1):
-        return close[0]
-    return by_name[close[0]] if (close := difflib.get_close_matches(text, by_name, 1)) else ""
+    addresses = [Address(a) for a in sorted(known)]
+    if not (alike := [a for a in addresses if a.kind == Address(text).kind]):
+        if close := difflib.get_close_matches(text, addresses, 1):
+            return close[0]
+        alike = addresses
+    by_name = {a.label: a for a in reversed(alike)}
+    close = difflib.get_close_matches(Address(text).label or text, by_name, 1)
+    return by_name[close[0]] if close else ""

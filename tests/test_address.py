@@ -66,6 +66,9 @@ def test_no_other_module_joins_or_splits_addresses() -> None:
         ("trianer", "VirtualMachine/trainer"),
         ("worker.b", "Disk/worker.b"),
         ("quux", ""),
+        ("VirtualMachine/unheard-of", ""),
+        ("VirtualMachin/trainer", "VirtualMachine/trainer"),
+        ("Disk/trainer", ""),
     ],
 )
 def test_a_mistyped_address_or_a_name_finds_the_address(typed: str, meant: str) -> None:
