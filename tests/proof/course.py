@@ -93,7 +93,8 @@ class Course(Losing):
         self.desired.vms.pop(name, None)
         self.replaced.add(name)
         self.desired.disks = {d: (of, size) for d, (of, size) in self.desired.disks.items() if of != name}
-        self.desired.snapshots = {s: of for s, of in self.desired.snapshots.items() if of != name}
+        for snapshot in [s for s, of in self.desired.snapshots.items() if of == name]:
+            self.drop_snapshot(snapshot)
 
     def want_disk(self, name: str, of: str, more: int) -> None:
         """Disks only grow, including one that returns under its old name."""
@@ -111,6 +112,12 @@ class Course(Losing):
 
     def drop_snapshot(self, name: str) -> None:
         self.desired.snapshots.pop(name, None)
+        if self.desired.clone == name:
+            self.desired.clone = ""
+
+    def want_clone(self, of: str) -> None:
+        """An Image that is the file of a snapshot, or none."""
+        self.desired.clone = of if of in self.desired.snapshots else ""
 
     def want_others(self, image: bool, export: bool, server: str, power: str) -> None:
         self.desired.image, self.desired.export, self.desired.server, self.desired.power = image, export, server, power
@@ -166,11 +173,22 @@ class Course(Losing):
         self._run(interposed)
         self.held.append(interposed)
 
-    def apply(self) -> None:
-        """Apply without a strike, then deliver the delayed calls."""
+    def apply(self, file: bool = False) -> None:
+        """Apply without a strike, then deliver the delayed calls. `file`: as planned into a file."""
         self._write()
-        self._run(Interposed(self.emulated, watch=self.watch))
+        if file:
+            self._apply_file()
+        else:
+            self._run(Interposed(self.emulated, watch=self.watch))
         self._release()
+
+    def _apply_file(self) -> None:
+        """Apply a saved plan. It is never refused, unless its planning was, or something happened since."""
+        command, saved = apply_command(self.emulated), str(self.emulated.project.directory / "saved.plan")
+        made = self.emulated.run("plan", *command[2:], "-o", saved)
+        if made.code == 0:
+            result = self._run(Interposed(self.emulated, watch=self.watch), ("apply", saved))
+            assert "error[not-a-plan]" not in result.err, result.err
 
     def check(self) -> None:
         """Invariants after every step."""
@@ -225,6 +243,10 @@ class Course(Losing):
             assert set(there) <= set(asked) if vm_name in self.replaced else sorted(there) == asked
         image_server = self.emulated.network.image_servers.get("ID_2")
         assert image_server is not None
+        there = set(self.emulated.network.nodes[NODE_ID].truth()["files"])
+        assert not desired.clone or f"/data/{self._bound()['Image/clone']}" in there & {
+            f"/data/{f}" for f in image_server.files
+        }
         assert not desired.export or "win10.qcow2" in image_server.files
 
     def _release(self) -> None:
@@ -235,9 +257,9 @@ class Course(Losing):
     def _mine(self) -> dict[str, Mapping[str, Any]]:
         return mine(self.emulated.network.truth())
 
-    def _run(self, interposed: Interposed) -> Any:
+    def _run(self, interposed: Interposed, command: tuple[str, ...] = ()) -> Any:
         self.watch.begin(self.desired)
-        result = interposed.run(*apply_command(self.emulated))
+        result = interposed.run(*(command or apply_command(self.emulated)))
         kept = "".join(p.read_text() for p in (self.emulated.project.directory / "state").rglob("*") if p.is_file())
         assert [task_id for task_id in self._mine() if task_id not in kept] == [], "forgotten"
         text = result.out + result.err if result is not None else ""
@@ -276,18 +298,28 @@ class Course(Losing):
             for s, of in desired.snapshots.items()
         ]
         folder = self.emulated.project.directory
-        project(folder, *machines, *disks, *snapshots, *self._others())
+        documents = [*machines, *disks, *snapshots, *self._others()]
+        project(folder, *documents)
         manifests = folder / "manifests" / "all.yaml"
         manifests.write_text(
             manifests.read_text(encoding="utf-8").replace('"112"', f'"{self.order}"'), encoding="utf-8"
         )
-        moved = json.dumps([{"from": before, "to": now} for before, now in self.moved])
+        heads = (json.loads(text) for text in documents)
+        there = {f"{head['kind']}/{head['metadata']['name']}" for head in heads}
+        moved = json.dumps([{"from": before, "to": now} for before, now in self.moved if self._end(now) in there])
         (folder / "dbc-iac.yaml").write_text(f"{self.project_file}  moved: {moved}\n", encoding="utf-8")
+
+    def _end(self, address: str) -> str:
+        """The address that an address is renamed to in the end."""
+        later = dict(self.moved).get(address)
+        return address if later is None else self._end(later)
 
     def _others(self) -> list[str]:
         desired = self.desired
         box = {"nodeId": SERVER_ID, "identity": "tenant", "power": desired.power}
+        clone = {**IMAGE, "file": None, "snapshot": self.name("Snapshot", desired.clone), "imageServer": "ID_2"}
         asked = (
+            (desired.clone, "Image", "clone", clone),
             (desired.lan, "Network", "training", LAN),
             (desired.image, "Image", "torch", IMAGE),
             (desired.export, "ImageExport", "copy", EXPORT),

@@ -43,6 +43,37 @@ class Losing:
         self._recover(how, known)
         assert self._bound() == {**self._bound(), **{a: i for a, i in known.items() if not self._is_archived(a)}}
 
+    def remove_from_state(self, kind: str, name: str) -> None:
+        """Remove a resource from a converged state, unless another one is found by it. A plan adopts it again."""
+        if not self._is_settled():
+            return
+        known, address = self._bound(), f"{kind}/{name}"
+        if address not in known or self._is_archived(address):
+            return
+        now = f"{kind}/{self.name(kind, name)}"  # type: ignore[attr-defined]
+        removed = self.emulated.run("state", "rm", "--yes", now, "--json")
+        if removed.code:
+            assert removed.codes == ["has-dependents"], removed.err
+            return
+        self._recover("apply", known)
+        assert self._bound() == known
+
+    def restore_state(self, name: str, how: str) -> None:
+        """Put back a converged state after the replacement of a VM. The new VM and its disks are found."""
+        if not self._is_settled() or name not in self.desired.vms:
+            return
+        folder = self.emulated.project.directory
+        shutil.copytree(folder / "state", folder / "older")
+        fields = self.desired.vms[name]
+        image = {"ubuntu.qcow2": "debian.qcow2"}.get(fields["image"], "ubuntu.qcow2")
+        self.want_vm(name, **{**fields, "image": image})  # type: ignore[attr-defined]
+        self.converge()  # type: ignore[attr-defined]
+        known = self._bound()
+        shutil.rmtree(folder / "state")
+        (folder / "older").rename(folder / "state")
+        self._recover(how, known)
+        assert self._bound() == known
+
     def _is_settled(self) -> bool:
         """Converge; whether the state then has any resource."""
         self.converge()  # type: ignore[attr-defined]

@@ -40,7 +40,7 @@ WORLDS = st.fixed_dictionaries(
 )
 RENAMED = st.sampled_from(
     ["VirtualMachine/a", "VirtualMachine/b", "Disk/x", "Disk/y", "Snapshot/first", "Snapshot/second", "Network/training",
-     "Image/torch", "ImageExport/copy", "BareMetalServer/new", "BareMetalInstance/box"]
+     "Image/torch", "Image/clone", "ImageExport/copy", "BareMetalServer/new", "BareMetalInstance/box"]
 )  # fmt: skip
 VMS, DISKS, SNAPSHOTS = st.sampled_from("ab"), st.sampled_from("xy"), st.sampled_from(["first", "second"])
 
@@ -93,6 +93,10 @@ class RandomCourse(RuleBasedStateMachine):
     def drop_a_snapshot(self, name: str) -> None:
         self._take("drop_snapshot", name=name)
 
+    @rule(of=st.sampled_from(["first", "first", "second", ""]))
+    def want_a_clone(self, of: str) -> None:
+        self._take("want_clone", of=of)
+
     @rule(there=st.booleans())
     def want_a_lan(self, there: bool) -> None:
         self._take("want_lan", there=there)
@@ -138,9 +142,19 @@ class RandomCourse(RuleBasedStateMachine):
     def lose_a_call(self, **values: Any) -> None:
         self._take("struck", of="call", **values)
 
-    @rule()
-    def apply(self) -> None:
-        self._take("apply")
+    @rule(address=RENAMED)
+    def remove_from_the_state(self, address: str) -> None:
+        kind, _, name = address.partition("/")
+        if kind != "Disk":  # nothing proves whose a disk is
+            self._take("remove_from_state", kind=kind, name=name)
+
+    @rule(name=VMS, how=st.sampled_from(["apply", "rebuild"]))
+    def restore_an_older_state(self, **values: Any) -> None:
+        self._take("restore_state", **values)
+
+    @rule(file=st.booleans())
+    def apply(self, file: bool) -> None:
+        self._take("apply", file=file)
 
     def teardown(self) -> None:
         if self.course is None:

@@ -25,13 +25,15 @@ SECONDS_OFF = 1800.0
 
 @dataclass
 class Desired:
-    """Desired objects by name. `disks`: VM and GiB; `snapshots`: VM; `dropped`: VM and GiB of each earlier disk."""
+    """Desired objects by name. `disks`: VM and GiB; `snapshots`: VM; `clone`: snapshot whose file is an Image; `dropped`:
+    VM and GiB of each earlier disk."""
 
     vms: dict[str, dict[str, Any]] = field(default_factory=dict)
     disks: dict[str, tuple[str, int]] = field(default_factory=dict)
     snapshots: dict[str, str] = field(default_factory=dict)
     lan: bool = False
     image: bool = False
+    clone: str = ""
     export: bool = False
     server: str = ""
     power: str = ""
@@ -215,11 +217,12 @@ def _lan_create(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
 
 
 def _image_delete(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
-    return "a document asks for it" if desired.image else ""
+    of_a_snapshot = call.key.startswith("snap_")  # of an earlier one, where an Image asks for another
+    return "a document asks for it" if desired.image and not of_a_snapshot else ""
 
 
 def _image_download(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
-    return "" if desired.image else "no document asks for it"
+    return "" if (desired.clone if call.key.startswith("snap_") else desired.image) else "no document asks for it"
 
 
 def _image_upload(call: Call, desired: Desired, truth: Mapping[str, Any]) -> str:
