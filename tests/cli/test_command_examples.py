@@ -18,7 +18,7 @@ from dbc_iac.cli.command_examples import EXAMPLES
 from dbc_iac.cli.commands import dbc_iac
 from dbc_iac.cli.runtime import CommandRuntime
 from tests.cli.forge import DBC_IAC
-from tests.projects import PROJECT, Project, project, vm
+from tests.projects import PROJECT, Emulated, Project, project, vm
 
 
 def leaves(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -143,6 +143,8 @@ def test_completion_runs_no_program_of_the_project(tmp_path: Path, backend: str,
     section = f"state: {state}" if backend == "http" else f"encryption: {{passphrase: {run}}}"
     project(tmp_path, vm()).write({"dbc-iac.yaml": f"{PROJECT}  {section}\n"})
     assert completed(f"dbc-iac -C {tmp_path} plan --target V") == ["VirtualMachine/trainer"]
+    assert completed(f"dbc-iac -C {tmp_path} state rm V") == []
+    assert completed(f"dbc-iac -C {tmp_path} --stack ") == []
     assert not (tmp_path / "ran").exists()
 
 
@@ -162,3 +164,34 @@ def test_addresses_are_completed_from_the_project(tmp_path: Path, completed: Com
         "VirtualMachine/trainer",
     ]
     assert completed(f"dbc-iac -C {tmp_path}/nowhere plan --target ") == []
+
+
+COMPLETED = {
+    "vm ssh ": ["lost", "trainer"],
+    "vm stop t": ["trainer"],
+    "disk list ": ["lost", "trainer"],
+    "node show ": ["gpu-a"],
+    "node monitor g": ["gpu-a"],
+    "vm list --node ": ["gpu-a"],
+    "image list --node ": ["gpu-a"],
+    "vm list --identity ": ["tenant"],
+    "wallet address ": ["tenant"],
+    "state show ": ["VirtualMachine/lost"],
+    "state rm ": ["VirtualMachine/lost"],
+    "state mv ": ["VirtualMachine/lost"],
+    "explain Im": ["Image", "ImageExport"],
+    "explain P": ["Project"],
+    "--stack ": ["blue", "main"],
+    "--stack b": ["blue"],
+}
+
+
+def test_names_are_completed_from_the_manifests_and_the_state(
+    world: Callable[..., Emulated], completed: Completed
+) -> None:
+    made = world(vm("lost"))
+    assert made.run("apply", "--yes").code == 0
+    directory = made.project.directory
+    with_stack = PROJECT.replace("prod: {", "prod: {stack: blue, ")
+    project(directory, vm("trainer")).write({"dbc-iac.yaml": with_stack})
+    assert {words: completed(f"dbc-iac -C {directory} {words}") for words in COMPLETED} == COMPLETED

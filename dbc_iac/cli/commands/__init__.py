@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from dbc_iac import __version__
 from dbc_iac.cli.app import App
 from dbc_iac.cli.command_examples import EXAMPLES
-from dbc_iac.cli.completions import environments
+from dbc_iac.cli.completions import environments, stacks
 from dbc_iac.cli.habits import familiar, unknown_command
 from dbc_iac.cli.logs import start_logs
 from dbc_iac.manifest.header import check_stack_name
@@ -86,7 +86,10 @@ _GLOBAL_OPTIONS = (
         ["-e", "--environment"], shell_complete=environments,
         help="Environment whose variable files are used, such as prod.",
     ),
-    _option(["--stack"], help="Name of the stack: one state, one lock; default: the environment's, else main."),
+    _option(
+        ["--stack"], shell_complete=stacks,
+        help="Name of the stack: one state, one lock; default: the environment's, else main.",
+    ),
     _option(["--var", "variables"], multiple=True, metavar="NAME=VALUE", help="Value of a variable."),
     _option(
         ["--var-file", "variable_files"], multiple=True, type=click.Path(path_type=Path, dir_okay=False),

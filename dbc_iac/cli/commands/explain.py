@@ -7,12 +7,17 @@ from msgspec import to_builtins
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.options import json_option
+from dbc_iac.kinds import MODELS
 from dbc_iac.kinds.explain import explain
 from dbc_iac.views.text.explain import explanation_lines
 
 
+def _kinds(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [kind for kind in sorted((*MODELS, "Project")) if kind.startswith(incomplete)]
+
+
 @click.command("explain")
-@click.argument("name", metavar="KIND[.FIELD]")
+@click.argument("name", metavar="KIND[.FIELD]", shell_complete=_kinds)
 @json_option
 @click.pass_obj
 def command(app: App, /, name: str) -> None:

@@ -13,7 +13,7 @@ from dbc_iac.api.storage_responses import DeeplinkView
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_password
-from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options, server_argument
 from dbc_iac.cli.ops.options import reveal_option, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, not_finished, read
 from dbc_iac.cli.ops.passwords import password_from_options, password_options
@@ -35,7 +35,7 @@ def command() -> None:
 
 
 @command.command("get")
-@click.argument("server")
+@server_argument
 @identity_options
 @reveal_option
 @json_option
@@ -55,7 +55,7 @@ def get(app: App, /, server: str, reveal: bool, **where: str) -> None:
 
 
 @command.command("set")
-@click.argument("server")
+@server_argument
 @password_options
 @identity_options
 @wait_options

@@ -14,9 +14,10 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Outcome
 from dbc_iac.api.responses import VmDisk
 from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import names
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
-from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, vm_argument, where_options
 from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import failed, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.vm import SYSTEM, details_of, disk_size
@@ -40,7 +41,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("vm")
+@vm_argument
 @where_options
 @json_option
 @click.pass_obj
@@ -78,8 +79,8 @@ def _document(console: Console, found: ResolvedTarget, disk: VmDisk) -> tuple[st
 
 
 @command.command("grow", context_settings={"ignore_unknown_options": True})  # -5Gi is a size, if a wrong one
-@click.argument("vm")
-@click.argument("disk")
+@vm_argument
+@click.argument("disk", shell_complete=names("Disk"))
 @click.argument("size", metavar="SIZE|+SIZE")
 @where_options
 @wait_options

@@ -17,9 +17,10 @@ from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.api.responses import StoredImage
 from dbc_iac.api.storage_responses import stored_size
 from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import names
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
-from dbc_iac.cli.ops.lookup import TargetOptions, where_options
+from dbc_iac.cli.ops.lookup import TargetOptions, node_names, where_options
 from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.progress import progress
@@ -52,7 +53,7 @@ def command() -> None:
 @click.option(
     "--image-server", default="", metavar="ID", help="Image server; default: all, and with --node the only one."
 )
-@click.option("--node", default="", metavar="NAME|ID", help="List the files of this node.")
+@click.option("--node", default="", metavar="NAME|ID", shell_complete=node_names, help="List the files of this node.")
 @json_option
 @click.pass_obj
 def list_images(app: App, /, image_server: str, node: str) -> None:
@@ -159,7 +160,7 @@ async def _transfer(console: Console, name: str, image_server: str, where: Targe
 
 
 @command.command("download")
-@click.argument("name", metavar="IMAGE")
+@click.argument("name", metavar="IMAGE", shell_complete=names("Image"))
 @click.option("--dir", "directory", default=DATA, show_default=True, help="Directory on the host.")
 @overwrite_option
 @image_server_option
@@ -292,7 +293,7 @@ class DownloadEnded(Goal, frozen=True, kw_only=True):
 
 
 @command.command("upload")
-@click.argument("name", metavar="IMAGE")
+@click.argument("name", metavar="IMAGE", shell_complete=names("Image"))
 @overwrite_option
 @image_server_option
 @where_options

@@ -12,6 +12,7 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from dbc_iac.address import Address
+from dbc_iac.cli.completions import identities, names
 from dbc_iac.cli.ops.console import Console
 from dbc_iac.diagnostics import DiagnosticError, ExitCode, failure
 from dbc_iac.kinds.current_route import current_route
@@ -51,14 +52,27 @@ def identity_options(command: F) -> F:
     """--identity and --order."""
     command = click.option("--order", default="", metavar="ID", help="Rent order; default: the manifest's.")(command)
     return click.option(
-        "--identity", default="", metavar="NAME", help="Identity; default: the manifest's, or the only one."
+        "--identity",
+        default="",
+        metavar="NAME",
+        shell_complete=identities,
+        help="Identity; default: the manifest's, or the only one.",
     )(command)
+
+
+node_names = names("Node")
+vm_argument = click.argument("vm", shell_complete=names("VirtualMachine"))
+server_argument = click.argument("server", shell_complete=names("BareMetalInstance", "BareMetalServer"))
 
 
 def where_options(command: F) -> F:
     """--node, --identity and --order."""
     node_option = click.option(
-        "--node", default="", metavar="NAME|ID", help="Node; default: the manifest's, or the only one."
+        "--node",
+        default="",
+        metavar="NAME|ID",
+        shell_complete=node_names,
+        help="Node; default: the manifest's, or the only one.",
     )
     return node_option(identity_options(command))
 

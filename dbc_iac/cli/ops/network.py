@@ -13,9 +13,10 @@ from dbc_iac.api.endpoints.networks import LIST_CAP
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.responses import LanView
 from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import names
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
-from dbc_iac.cli.ops.lookup import TargetOptions
+from dbc_iac.cli.ops.lookup import TargetOptions, node_names
 from dbc_iac.cli.ops.outcomes import failed, read, read_remedy
 from dbc_iac.cli.options import json_option
 from dbc_iac.diagnostics import ExitCode
@@ -25,7 +26,11 @@ from dbc_iac.kinds.network import NetworkSpec, lan_name
 from dbc_iac.views.text.tables import members, object_text, table
 
 node_option = click.option(
-    "--node", default="", metavar="NAME|ID", help="Only this node; default: the Nodes of the manifests."
+    "--node",
+    default="",
+    metavar="NAME|ID",
+    shell_complete=node_names,
+    help="Only this node; default: the Nodes of the manifests.",
 )
 
 
@@ -99,7 +104,7 @@ def _row(console: Console, route: Route, lan: LanView) -> dict[str, Json]:
 
 
 @command.command("show")
-@click.argument("name", metavar="NETWORK")
+@click.argument("name", metavar="NETWORK", shell_complete=names("Network"))
 @node_option
 @json_option
 @click.pass_obj

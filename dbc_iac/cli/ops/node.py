@@ -17,7 +17,7 @@ from dbc_iac.api.responses import NodeHardware, NodeListing, RentOrder
 from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
-from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
+from dbc_iac.cli.ops.lookup import TargetOptions, identity_options, node_names
 from dbc_iac.cli.ops.outcomes import accepted, read, read_remedy, retry_remedy
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.diagnostics import Diagnostic, ExitCode
@@ -118,7 +118,7 @@ def _columns(row: dict[str, Any]) -> tuple[object, ...]:
 
 
 @command.command("show")
-@click.argument("name", metavar="[NODE]", default="")
+@click.argument("name", metavar="[NODE]", default="", shell_complete=node_names)
 @identity_options
 @json_option
 @click.pass_obj
@@ -224,7 +224,7 @@ def _unreadable(console: Console, what: str, outcome: Refused | NotSent | Unknow
 
 
 @command.command("free-memory")
-@click.argument("name", metavar="[NODE]", default="")
+@click.argument("name", metavar="[NODE]", default="", shell_complete=node_names)
 @identity_options
 @yes_option
 @json_option
@@ -244,7 +244,7 @@ def free_memory(app: App, /, name: str, identity: str, order: str, yes: bool) ->
 
 
 @command.command("monitor")
-@click.argument("name", metavar="NODE")
+@click.argument("name", metavar="NODE", shell_complete=node_names)
 @click.argument("servers", nargs=-1, metavar="[HOST:PORT]...")
 @click.option("--clear", is_flag=True, help="Remove all monitor servers.")
 @identity_options

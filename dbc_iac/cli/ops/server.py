@@ -14,10 +14,11 @@ from dbc_iac.api.endpoints.instances import BootDevice
 from dbc_iac.api.outcome import Done
 from dbc_iac.api.storage_responses import InstanceView, ServerView
 from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import names
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_power
-from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, identity_options, server_argument
 from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, read_remedy, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.rented_server import instance
@@ -31,6 +32,8 @@ from dbc_iac.kinds.framework.cached_reader import Unreadable
 from dbc_iac.kinds.framework.route import Route
 from dbc_iac.views.text.tables import object_text, plain_json, table
 
+manager_names = names("BareMetalManager")
+
 
 @click.group()
 def command() -> None:
@@ -38,7 +41,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("manager", default="")
+@click.argument("manager", default="", shell_complete=manager_names)
 @json_option
 @click.pass_obj
 def list_servers(app: App, /, manager: str) -> None:
@@ -110,10 +113,11 @@ async def _heard(console: Console) -> list[dict[str, Json]]:
 
 
 @command.command("show")
-@click.argument("server")
+@server_argument
 @click.option(
     "--manager",
     default="",
+    shell_complete=manager_names,
     metavar="NAME",
     help="As the owner; SERVER is a UUID or node id of this manager.",
 )
@@ -166,7 +170,7 @@ def _renters(found: ResolvedTarget, view: InstanceView) -> dict[str, Json]:
 
 
 @command.command("power")
-@click.argument("server")
+@server_argument
 @click.argument("verb", metavar="status|on|off|reset", type=click.Choice(["status", "on", "off", "reset"]))
 @identity_options
 @wait_options
@@ -219,7 +223,7 @@ async def _reset(console: Console, found: ResolvedTarget, now: str) -> str:
 
 
 @command.command("bootdev")
-@click.argument("server")
+@server_argument
 @click.argument("device", type=click.Choice(get_args(BootDevice)))
 @identity_options
 @yes_option

@@ -13,9 +13,10 @@ from dbc_iac.api.idempotency import CallClass
 from dbc_iac.api.outcome import Done, Outcome
 from dbc_iac.api.storage_responses import SnapshotView
 from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import names
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
-from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, vm_argument, where_options
 from dbc_iac.cli.ops.options import wait_options
 from dbc_iac.cli.ops.outcomes import failed, not_finished, poll_goal, read, retry_remedy
 from dbc_iac.cli.ops.progress import progress
@@ -36,7 +37,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("vm")
+@vm_argument
 @where_options
 @json_option
 @click.pass_obj
@@ -54,8 +55,8 @@ def list_snapshots(app: App, /, vm: str, **where: str) -> None:
 
 
 @command.command("show")
-@click.argument("vm")
-@click.argument("name", metavar="SNAPSHOT")
+@vm_argument
+@click.argument("name", metavar="SNAPSHOT", shell_complete=names("Snapshot"))
 @where_options
 @wait_options
 @json_option

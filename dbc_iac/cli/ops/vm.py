@@ -22,7 +22,7 @@ from dbc_iac.cli.app import App
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.drift_warnings import warn_of_password, warn_of_power
-from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, where_options
+from dbc_iac.cli.ops.lookup import ResolvedTarget, TargetOptions, vm_argument, where_options
 from dbc_iac.cli.ops.options import reveal_option, wait_options
 from dbc_iac.cli.ops.outcomes import accepted, failed, read, read_remedy, retry_remedy, wait_for_goal
 from dbc_iac.cli.ops.passwords import password_from_options, password_options
@@ -90,7 +90,7 @@ async def _listed(console: Console, route: Route) -> list[dict[str, Json]]:
 
 
 @command.command("show")
-@click.argument("vm")
+@vm_argument
 @where_options
 @reveal_option
 @json_option
@@ -161,7 +161,7 @@ def _text(found: ResolvedTarget, vm: VmDetails, reveal: bool) -> str:
 
 
 @command.command("logs")
-@click.argument("vm")
+@vm_argument
 @click.option("--head", "end", flag_value="head", help="Show the oldest lines.")
 @click.option("--tail", "end", flag_value="tail", default="tail", help="Show the newest lines (default).")
 @click.option(
@@ -196,7 +196,7 @@ Press = Callable[[Channel, str], Awaitable[Outcome[None]]]
 
 
 def _power_options(function: Any) -> Any:
-    for option in (click.argument("vm"), where_options, wait_options, yes_option, json_option, click.pass_obj):
+    for option in (vm_argument, where_options, wait_options, yes_option, json_option, click.pass_obj):
         function = option(function)
     return function
 
@@ -289,7 +289,7 @@ def _again(app: App, yes: bool, vm: str, where: TargetOptions, verb: str, press:
 
 
 @command.command("passwd")
-@click.argument("vm")
+@vm_argument
 @click.option("--username", default="", help="Account in the guest; default: the managed one, or the first of the VM.")
 @password_options
 @where_options
@@ -327,7 +327,7 @@ def passwd(
 
 
 @command.command("ssh", context_settings={"ignore_unknown_options": True})
-@click.argument("vm")
+@vm_argument
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("--print", "only_print", is_flag=True, help="Print the command line instead of running it.")
 @where_options

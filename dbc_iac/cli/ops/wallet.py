@@ -16,6 +16,7 @@ from dbc_iac.api.auth.credentials import MultisigCredentials, NodeKeyCredentials
 from dbc_iac.api.auth.keys import Nonce, SessionId, Signable, Sr25519Key, multisig_address
 from dbc_iac.api.endpoints import nodes
 from dbc_iac.cli.app import App
+from dbc_iac.cli.completions import identities, names
 from dbc_iac.cli.ops import lookup
 from dbc_iac.cli.ops.console import Console, run
 from dbc_iac.cli.ops.lookup import TargetOptions, identity_options
@@ -65,8 +66,10 @@ def new(app: App, /, out: Path, mnemonic: bool, words: Literal["12", "24"] | Non
 
 
 @command.command("address")
-@click.argument("name", metavar="[IDENTITY]", default="")
-@click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: all.")
+@click.argument("name", metavar="[IDENTITY]", default="", shell_complete=identities)
+@click.option(
+    "--identity", default="", metavar="NAME", shell_complete=identities, help="Identity of the project; default: all."
+)
 @key_options
 @click.option("--member", "members", multiple=True, metavar="ADDRESS", help="Member wallet of a multisig; repeatable.")
 @click.option("--threshold", type=WholeNumber(1, 63), metavar="NUMBER", help="Number of signatures a multisig needs.")
@@ -141,7 +144,13 @@ def _account(project: Project, name: str) -> dict[str, Json]:
 
 
 @command.command("sign")
-@click.option("--identity", default="", metavar="NAME", help="Identity of the project; default: the only one.")
+@click.option(
+    "--identity",
+    default="",
+    metavar="NAME",
+    shell_complete=identities,
+    help="Identity of the project; default: the only one.",
+)
 @key_options
 @click.option(
     "--count",
@@ -231,7 +240,7 @@ def _signed(key: Sr25519Key, message: Signable) -> dict[str, str]:
 
 
 @command.command("session")
-@click.argument("name", metavar="[NODE]", default="")
+@click.argument("name", metavar="[NODE]", default="", shell_complete=names("Node", "BareMetalInstance"))
 @identity_options
 @click.option("--print", "reveal", is_flag=True, help="Print the session.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the session to this file, as JSON.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from dbc_iac.cli.app import App
-from dbc_iac.cli.completions import addresses
+from dbc_iac.cli.completions import addresses, recorded
 from dbc_iac.cli.options import json_option
 from dbc_iac.operations.state_admin import move
 
 
 @click.command("mv")
-@click.argument("source", shell_complete=addresses)
+@click.argument("source", shell_complete=recorded)
 @click.argument("destination", shell_complete=addresses)
 @json_option
 @click.pass_obj

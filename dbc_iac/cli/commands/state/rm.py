@@ -6,13 +6,13 @@ import click
 
 from dbc_iac.cli.app import App
 from dbc_iac.cli.approval import asking
-from dbc_iac.cli.completions import addresses as complete
+from dbc_iac.cli.completions import recorded
 from dbc_iac.cli.options import json_option, yes_option
 from dbc_iac.operations.state_admin import remove
 
 
 @click.command("rm")
-@click.argument("addresses", nargs=-1, required=True, shell_complete=complete)
+@click.argument("addresses", nargs=-1, required=True, shell_complete=recorded)
 @yes_option
 @json_option
 @click.pass_obj
