@@ -120,7 +120,8 @@ class _Apply(Struct):
         try:
             state = project.journalled_state()
             digest = self.to_apply.reviewed or self.to_apply.plan.digest
-            report = self._with_not_replaced(report, state)
+            if self.to_apply.plan.options.get("replace"):
+                report = self._with_not_replaced(report, state)
             left = state.open or report.failed or report.not_started or report.waiting
             ended = {"environment": project.environment, "unfinished_plan": digest if left else ""}
             project.store.commit(state.model_copy(update=ended))
