@@ -62,6 +62,8 @@ async def make_plan(context: PlanContext, options: PlanOptions) -> CompiledPlan:
         refreshed = remembered(context, reader)
     else:
         context, refreshed = await refresh_current(context, reader, destroy=options.destroy)
+        if refreshed.outdated:
+            problems.add(state_outdated(sorted(refreshed.outdated), destroy=options.destroy))
     # In threads: a secret that is compared or checked may be printed by a program, which takes seconds.
     decision = await asyncio.to_thread(decide, context, refreshed, options, problems)
     facts = None if options.offline else await read_facts(decision.context, refreshed, decision.changes)
@@ -84,11 +86,12 @@ async def refresh_current(
     as that of a lost state. `destroy`: keep them, to remove them from the state."""
     refreshed = await refresh(context, reader)
     gone = (t for a, t in refreshed.tracked_objects.items() if refreshed.observations[a].present is False)
-    if not destroy and (outdated := await outdated_bindings(context, reader, gone)):
+    outdated = await outdated_bindings(context, reader, gone)
+    if outdated and not destroy:
         bindings = {a: b for a, b in context.state.bindings.items() if a not in outdated}
         context = with_resolved(replace(context, state=context.state.model_copy(update={"bindings": bindings})))
         refreshed = await refresh(context, reader)
-        refreshed = replace(refreshed, problems=(*refreshed.problems, state_outdated(sorted(outdated))))
+    refreshed = replace(refreshed, outdated=outdated)
     return with_resolved(context, found=refreshed.found) if refreshed.found else context, refreshed
 
 

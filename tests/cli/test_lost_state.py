@@ -326,7 +326,8 @@ def test_an_older_state_finds_a_vm_that_was_replaced_since_with_its_disks(
     shutil.rmtree(state)
     older.rename(state)
     before = emulated.vms
-    assert emulated.run("drift").code == 0
+    drift = emulated.run("drift")
+    assert (drift.code, "warning[state-outdated]" in drift.err) == (0, True), drift.err
     planned = emulated.run("plan", "-o", file, "--json")
     assert (planned.code, [d["code"] for d in planned.json["diagnostics"]]) == (0, ["state-outdated"])
     assert {c["action"] for c in planned.json["changes"]} == {"adopt"}
@@ -339,3 +340,19 @@ def test_an_older_state_finds_a_vm_that_was_replaced_since_with_its_disks(
         a: (b["id"], b["generation"]) for a, b in bound.items()
     }
     assert_nothing_is_pending(emulated)
+
+
+def test_a_destroy_with_an_older_state_says_what_it_leaves(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), disk())
+    applied(emulated)
+    state, older = emulated.project.directory / "state", emulated.project.directory / "older"
+    shutil.copytree(state, older)
+    applied(emulated, "--allow-data-loss", "--replace", "VirtualMachine/trainer")
+    shutil.rmtree(state)
+    older.rename(state)
+    planned = emulated.run("plan", "--destroy")
+    assert "warning[state-outdated]" in planned.err
+    assert "state rebuild` first: this destroy leaves the new objects" in planned.err
+    assert emulated.run("state", "rebuild", "--yes").code == 0
+    assert emulated.run("destroy", "--yes").code == 0
+    assert emulated.left == 0

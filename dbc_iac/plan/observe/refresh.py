@@ -32,7 +32,7 @@ class RefreshedState(Struct, frozen=True):
 
     `found`: recovered ids and resolved values of addresses that are not in the state. `unmanaged`: capacity of other
     VMs of the same wallet, by target and id; read only for machines that may get a new VM. `problems`: diagnostics of
-    the reads.
+    the reads. `outdated`: addresses whose bindings are of an older state.
     """
 
     tracked_objects: Mapping[str, TrackedObject]
@@ -42,6 +42,7 @@ class RefreshedState(Struct, frozen=True):
     unmanaged: Mapping[str, Mapping[str, Capacity]] = field(default_factory=dict)
     problems: tuple[Diagnostic, ...] = ()
     found: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    outdated: frozenset[str] = frozenset()
 
 
 async def refresh(context: PlanContext, reader: CachedReader) -> RefreshedState:

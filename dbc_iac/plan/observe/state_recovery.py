@@ -211,15 +211,16 @@ def _is_handled(address: str, marker: Marker, context: PlanContext) -> bool:
     return context.state.generations.get(address, 0) >= marker.generation or context.forgets(address)
 
 
-def state_outdated(found: list[str]) -> Diagnostic:
-    """Warning of bindings of an older state."""
+def state_outdated(found: list[str], *, destroy: bool) -> Diagnostic:
+    """Warning of bindings of an older state. A destroy leaves the new objects."""
     who = f"{found[0]} is" if len(found) == 1 else f"{found[0]} and {len(found) - 1} more are"
+    adopt = "Run `dbc-iac apply`, or `dbc-iac state rebuild`, to adopt the new objects."
     return Diagnostic(
         "state-outdated",
         Severity.WARNING,
         f"{who} newer than the state",
         "Replaced by an apply after this state was written: the state was restored from an older version.",
-        "Apply this plan, or run `dbc-iac state rebuild`, to adopt the new objects.",
+        "Run `dbc-iac state rebuild` first: this destroy leaves the new objects." if destroy else adopt,
     )
 
 

@@ -24,6 +24,7 @@ from dbc_iac.plan.decide.deletions import GONE
 from dbc_iac.plan.decide.unreadable import unreadable
 from dbc_iac.plan.model import Action, Change, FieldChange, Rental, encoded
 from dbc_iac.plan.observe.rentals import read_rentals
+from dbc_iac.plan.observe.state_recovery import state_outdated
 from dbc_iac.plan.planner import decide_until_stable, refresh_current, with_resolved
 
 TOGETHER = 3
@@ -113,12 +114,13 @@ async def find_drift(context: PlanContext) -> DriftReport:
     drifts = tuple(d for c in change_set.changes.values() if (d := _drift(c, change_set)) is not None)
     unknown = [c for c in change_set.changes.values() if c.action is Action.UNKNOWN]
     rentals, unavailable = await read_rentals(context, refreshed)
+    outdated = [state_outdated(sorted(refreshed.outdated), destroy=False)] if refreshed.outdated else []
     return DriftReport(
         drifts,
         tuple(_events(drifts)),
         tuple(sorted(_pending(change_set, drifts))),
         {c.address: "; ".join(c.reasons) for c in unknown},
-        (*dict.fromkeys(unreadable(c) for c in unknown), *unavailable),
+        (*dict.fromkeys(unreadable(c) for c in unknown), *unavailable, *outdated),
         rentals,
     )
 
