@@ -129,14 +129,19 @@ async def outdated_bindings(
         for c in wanted
         if c.binding is not None and isinstance(kind_of(c.kind), Host)
     }
+    if not hosts:
+        return frozenset()
     bindings = context.state.bindings
     bound = {b.id for b in bindings.values()}
-    there = await _unmanaged_hosts(context, reader, (c for c, _ in hosts.values())) if hosts else ()
+    named: defaultdict[str, list[_Host]] = defaultdict(list)
+    for host in await _unmanaged_hosts(context, reader, (c for c, _ in hosts.values())):
+        if host.derived and host.id not in bound:
+            named[host.address].append(host)
     newer = {
         address
         for address, (tracked, generation) in hosts.items()
-        for host in there
-        if host.derived and host.id not in bound and host.address in context.inventory.names(address)
+        for name in context.inventory.names(address)
+        for host in named.get(name, ())
         if host.marker.generation > generation and host.route.target == tracked.route.target
     }
     children = {a for a, b in bindings.items() if b.parent in newer and not kind_of(b.kind).survives_parent}
