@@ -14,7 +14,7 @@ import pytest
 from dbc_iac.state.backends.local import LocalBackend
 from tests.cli.runs import write
 from tests.cli.test_signals import SignalAt
-from tests.projects import PROJECT, Emulated, document, vm
+from tests.projects import NODE_ID, PROJECT, Emulated, document, vm
 from tests.proof.ends import Interposed, Point
 
 DISK = document("Disk", "scratch", {"vm": "trainer", "size": "50Gi"})
@@ -366,3 +366,40 @@ def test_a_plan_that_a_wrong_key_stopped_is_applied_with_the_right_one(world: Ca
     assert result.code == 0, result.err
     assert [sorted(m["disks"].values()) for m in emulated.vms.values()] == [[20, 20, 50]]
     assert emulated.run("apply", file, "--json").codes == ["plan-stale"]  # it is finished now
+
+
+IMAGE_SERVERS = [{"id": "ID_1", "images": [{"name": "ubuntu.qcow2"}]}]
+SNAPSHOT = document("Snapshot", "first", {"vm": "trainer", "imageServer": "ID_1"})
+
+
+def test_a_plan_file_moves_a_vm_that_has_a_snapshot(world: Callable[..., Emulated]) -> None:
+    other = "e" * 64
+    orders = {"112": {"renter": "tenant", "machine": NODE_ID}, "113": {"renter": "tenant", "machine": other}}
+    nodes = [{"id": NODE_ID}, {"id": other}]
+    emulated = world(vm(), SNAPSHOT, gpuNodes=nodes, orders=orders, imageServers=IMAGE_SERVERS)
+    assert emulated.run("apply", "--yes").code == 0
+    node = {"id": other, "identity": "tenant", "rentOrder": "113", "portRange": "20000-29999"}
+    write(emulated, document("Node", "gpu-b", node), vm(node="gpu-b"), SNAPSHOT)
+    result = emulated.run("apply", "--yes", "--allow-data-loss", planned(emulated))
+    assert result.code == 0, result.err
+
+
+def test_a_plan_file_deletes_a_vm_whose_disk_has_another_size_than_was_applied(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("state", "rm", "--yes", "VirtualMachine/trainer").code == 0
+    write(emulated, vm(dataDisk={"size": "30Gi"}))
+    assert emulated.run("apply", planned(emulated)).code == 0
+    result = emulated.run("apply", "--allow-data-loss", planned(emulated, "--destroy"))
+    assert result.code == 0, result.err
+    assert "its data disk (20Gi)" in emulated.run("show", str(emulated.project.directory.parent / "the.plan")).out
+    assert emulated.vms == {}
+
+
+def test_a_plan_file_replaces_a_vm_whose_snapshot_the_state_lost(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm(), SNAPSHOT, imageServers=IMAGE_SERVERS)
+    assert emulated.run("apply", "--yes").code == 0
+    assert emulated.run("state", "rm", "--yes", "Snapshot/first").code == 0
+    file = planned(emulated, "--replace", "VirtualMachine/trainer")
+    result = emulated.run("apply", "--yes", "--allow-data-loss", file)
+    assert result.code == 0, result.err

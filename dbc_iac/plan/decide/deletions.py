@@ -47,7 +47,8 @@ def deletion(tracked: TrackedObject, observation: Observation, options: PlanOpti
         return replace(change, action=Action.FORGET, reasons=(GONE,))
     if left := kind_of(tracked.kind).left_behind(binding.applied):
         return replace(change, action=Action.FORGET, reasons=(*change.reasons, left))
-    return replace(change, observed=observation.values, losses=data_loss(change))
+    seen = replace(change, observed=observation.values)
+    return replace(seen, losses=data_loss(seen))
 
 
 def cannot_be_deleted(tracked: TrackedObject, observation: Observation) -> Diagnostic:

@@ -85,7 +85,7 @@ def _unchanged(change: Change) -> Change:
 def _reached(changes: Mapping[str, Change], targets: Collection[str]) -> set[str]:
     """The targets (an address, or all instances of a `forEach`), what they need, and what goes with them."""
     wanted: set[str] = set()
-    dependents = by_need(changes, lambda c: c.dependencies if c.pending else ())
+    dependents = by_need(changes, lambda c: (*c.dependencies, c.old_placement.parent) if c.pending else ())
     todo = [a for a in changes if not {a, Address(a).resource, Address(a).group}.isdisjoint(targets)]
     while todo:
         address = todo.pop()
@@ -111,7 +111,8 @@ def _without(changes: Mapping[str, Change], excluded: Collection[str]) -> dict[s
             continue
         left.add(address)
         todo += needing[address]
-        needed = {*changes[address].dependencies, changes[address].placement.parent}
+        change = changes[address]
+        needed = {*change.dependencies, change.placement.parent, change.old_placement.parent}
         todo += [a for a in needed if a in changes and changes[a].action in {Action.DELETE, Action.REPLACE}]
     return {a: c for a, c in changes.items() if a not in left}
 

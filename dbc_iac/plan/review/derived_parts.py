@@ -35,12 +35,19 @@ def differing_parts(plan: Plan, context: PlanContext) -> Iterator[tuple[Change, 
     tracked_objects = find_tracked_objects(context)
     users = with_users({c.address: replace(c, users={}) for c in plan.changes})
     blind = {o.address for o in context.state.open if o.call_class == "blind"}
+    replaced = {
+        c.address for c in plan.changes
+        if c.action is Action.REPLACE or (c.action is Action.CREATE and c.identity.old_id)
+    }  # fmt: skip
     for change in plan.changes:
         if change.action in {Action.UNKNOWN, Action.FORGET}:
             continue
         tracked = tracked_objects.get(change.address)
-        parts = _parts(change, tracked, context, unproved=change.address in blind)
+        repeats = change.action in _NEW and _repeats(change, tracked)
+        parts = _parts(change, tracked, context, repeats=repeats, unproved=change.address in blind)
         parts |= {"users": (change.users, users[change.address].users)}
+        if change.placement.parent in replaced:  # nothing is there that it could be taken for
+            parts = {name: part for name, part in parts.items() if name not in {"known objects", "unsettled"}}
         for name, (planned, derived) in parts.items():
             if not equal(planned, derived):
                 yield change, name
@@ -48,9 +55,12 @@ def differing_parts(plan: Plan, context: PlanContext) -> Iterator[tuple[Change, 
 
 
 def _parts(
-    change: Change, tracked: TrackedObject | None, context: PlanContext, *, unproved: bool
+    change: Change, tracked: TrackedObject | None, context: PlanContext, *, repeats: bool, unproved: bool
 ) -> dict[str, tuple[object, object]]:
-    """Parts of a change by name: as planned, and as derived. `unproved`: a blind call for it has no known outcome."""
+    """Parts of a change by name: as planned, and as derived.
+
+    `repeats`: it repeats a pending creation; `unproved`: a blind call for it has no known outcome.
+    """
     kind, place = kind_of(change.kind), change.placement
     if tracked is None:  # its manifest is gone
         route = current_route(convert(place.route, Route), kind, context.inventory)
@@ -62,12 +72,13 @@ def _parts(
             kept = kept.under(convert(bound.route, Route).rent_order)  # accepted where the order of the Node is not
         return {"route": (place.route, kept.to_json())}
     base = base_change(context, tracked, resource, change.desired)
-    known, unsettled = pre_image(tracked.operation) if _repeats(tracked) else ((), unproved)
+    new = change.action in _NEW
+    known, unsettled = pre_image(tracked.operation) if repeats else ((), False)
     parts: dict[str, tuple[object, object]] = {
         "route": (place.route, base.placement.route),
         "VM": (place.parent, base.placement.parent),
-        "known objects": (change.identity.known, known if change.action in _NEW else ()),
-        "unsettled": (change.unsettled, unsettled and change.action in {*_NEW, Action.UPDATE}),
+        "known objects": (change.identity.known, known),
+        "unsettled": (change.unsettled, unsettled or (unproved and change.action is Action.UPDATE)),
     }
     if binding is not None:
         parts |= {
@@ -76,14 +87,16 @@ def _parts(
         }
     if binding is not None and change.action in {Action.UPDATE, Action.REPLACE}:
         parts["protection"] = (PROTECTION in {f.path for f in change.fields}, binding.protected != change.protected)
-    made, new = (resource, context.inventory, change.identity.generation), change.action in _NEW
+    made = (resource, context.inventory, change.identity.generation)
     marker = kind.marker(*made) if new and isinstance(kind, Marked) else ""
     if new:
-        parts["marker"] = (_without_digest(change.identity.marker), _without_digest(marker))
+        parts["marker"] = (_of_any_generation(change.identity.marker, ""), _of_any_generation(marker, ""))
     if not _is_of(change, resource, base.secrets, context):
         return parts
     if new:
-        parts |= {"id": (change.identity.id, kind.identity(*made)), "marker": (change.identity.marker, marker)}
+        identity = tracked.id if repeats and tracked.binding is None else kind.identity(*made)
+        parts["id"] = (change.identity.id, identity)
+        parts["marker"] = (_of_any_generation(change.identity.marker), _of_any_generation(marker))
     return parts | {
         "dependencies": (change.dependencies, base.dependencies),
         "follows": (change.follows, base.follows),
@@ -92,16 +105,18 @@ def _parts(
     }
 
 
-def _repeats(tracked: TrackedObject) -> bool:
-    """Whether a creation repeats a pending one."""
-    operation = tracked.operation
-    return operation is not None and (tracked.binding is None or operation.generation > tracked.generation)
+def _repeats(change: Change, tracked: TrackedObject | None) -> bool:
+    """Whether a creation repeats a pending one: only that has its generation."""
+    operation = None if tracked is None else tracked.operation
+    return operation is not None and operation.generation == change.identity.generation
 
 
-def _without_digest(text: str) -> str:
-    """An owner marker without the digest of fields."""
+def _of_any_generation(text: str, digest: str | None = None) -> str:
+    """An owner marker without its generation. `digest`: in place of that of its fields."""
     marker = parse_marker(text)
-    return text if marker is None else str(replace(marker, digest=""))
+    if marker is None:
+        return text
+    return str(replace(marker, generation=0, digest=marker.digest if digest is None else digest))
 
 
 def _is_of(change: Change, resource: Resource[Spec], secrets: Mapping[str, Json], context: PlanContext) -> bool:

@@ -77,10 +77,10 @@ def _difference(change: Change, binding: Binding, vm: str, recorded: _Recorded) 
     elif owner := recorded.owners.get(object_of(change.kind, identity, str(place.get("target")), parent_id)):
         return f"{identity} is {owner}."
     stays = () if change.action in {Action.CREATE, Action.REPLACE, Action.UNKNOWN} else (change.placement.route,)
-    for route in (place, *stays):
-        if not kind.location_independent and route.get("target") != binding.route.get("target"):
+    for route in (place, *stays) if not (kind.location_independent or kind.parent_field) else ():
+        if route.get("target") != binding.route.get("target"):
             return "It is on another machine."
-    if kind.parent_field:
+    if kind.parent_field:  # its machine is that of its VM, which may have moved
         if binding.parent not in {"", parent}:
             return f"It is on {binding.parent}, not {parent}."
         if parent_id not in {"", vm} | recorded.ids(parent):
