@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dbc_iac.emulator import FaultSpec
+from dbc_iac.emulator.gpu.spec import GuestSpec
 from dbc_iac.emulator.gpu.states import DomainState
 from tests.cli.runs import applied, assert_empty, write
 from tests.projects import NODE_ID, Emulated, document, vm
@@ -353,3 +354,17 @@ def test_recovery_needs_no_secret_in_any_sink(world: Callable[..., Emulated], tm
     written = [p.read_text() for p in tmp_path.rglob("*") if p.is_file()]
     assert not any("canarypw" in text for text in (said, *written))
     assert json.loads(emulated.run("drift", "--json").out)["drifts"] == []
+
+
+def test_a_vm_whose_start_failed_is_off(world: Callable[..., Emulated]) -> None:
+    emulated = world(vm())
+    applied(emulated)
+    [task] = emulated.vms
+    emulated.admin.power_off(task)
+    emulated.admin.set_guest(task, GuestSpec(starts=False))
+    assert emulated.run("apply", "--yes").code == 1
+    planned = emulated.run("plan", "--detailed-exitcode")
+    assert (planned.code, "power: off -> on" in planned.out) == (2, True)
+    emulated.admin.set_guest(task, GuestSpec())
+    applied(emulated)
+    assert_empty(emulated)

@@ -18,8 +18,7 @@ class Observation(Struct, frozen=True):
     """An object as the API shows it.
 
     `present` is None if it could not be read (`reason` explains that). `values` are plain values by field path.
-    `secrets` are compared in memory only. `busy` is a transitional status that has to end first, `fault` an error
-    status.
+    `secrets` are compared in memory only. `busy` is a transitional status that has to end first.
     """
 
     present: bool | None
@@ -28,7 +27,6 @@ class Observation(Struct, frozen=True):
     secrets: Mapping[str, SecretText] = field(default_factory=dict)
     status: str = ""
     busy: bool = False
-    fault: str = ""
     reason: str = ""
     authority: bool = False
     not_rented: bool = False

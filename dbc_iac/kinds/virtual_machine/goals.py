@@ -31,7 +31,8 @@ REPEATED_AFTER = 300.0
 repeating a deletion that is still queued does nothing."""
 STATUS_TEXT = {"being shutdown": "shutting down", "being poweroff": "powering off"}
 """Statuses whose text differs from the name."""
-POWER = {"running": "on", "closed": "off", "pmsuspend": "suspended"}
+POWER = {"running": "on", "closed": "off", "start error": "off", "pmsuspend": "suspended"}
+"""Power state by status. A VM stays in `start error` until the next start."""
 CREATE_ERROR = "create error"
 NEWEST = 12
 """Number of log lines to read for the failure of a creation."""

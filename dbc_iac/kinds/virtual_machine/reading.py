@@ -124,7 +124,6 @@ def seen(lookup: Lookup, status: str, details: VmDetails, masked_ip: str | None)
         secrets={"login.password": details.login_password} if details.user_name != NO_AGENT else {},
         status=status,
         busy=status in TRANSITIONAL,
-        fault=status if status.endswith("error") else "",
         failed_creation=status == CREATE_ERROR,
         blocked=dict.fromkeys(_ACCOUNT, "the guest has no agent") if details.user_name == NO_AGENT else {},
         marker=str(marker) if marker else "",
