@@ -1,10 +1,11 @@
-"""Rehearsal of a plan that was made elsewhere: each call is made up to its request, and nothing is sent.
+"""Rehearsal of a plan from a file: each call is prepared up to its request, and nothing is sent.
 
 A plan file may have been altered: a value that no call can have is found before the apply begins.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from dbc_iac.plan.schedule.step_builder import CompiledPlan
 from dbc_iac.secret import SecretText
 from dbc_iac.state.document import Binding
 
+_LOG = logging.getLogger("dbc_iac.apply")
 _FILE = f"later{SUFFIX}"
 """In place of a file whose name is known only during the apply."""
 _SECRET = SecretText("Placeholder1")
@@ -49,8 +51,9 @@ def impossible_call(compiled: CompiledPlan, bindings: Mapping[str, Binding]) -> 
                 _rehearse(goal, changes[goal.address], known)
             except UnsafeWireValue as error:
                 return f"{goal.address}: {error}"
-            except Exception as error:
-                return f"{goal.address}: {goal.action_text} is not possible ({type(error).__name__})"
+            except Exception as error:  # of values that no call of the kind has
+                _LOG.debug("the call of %s cannot be prepared", goal.address, exc_info=error)
+                return f"{goal.address}: {goal.action_text} is not possible with its values"
     return ""
 
 

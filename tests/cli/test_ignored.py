@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.runs import write
+from tests.cli.runs import applied, write
 from tests.cli.test_signals import SignalAt
 from tests.projects import NODE_ID, Emulated, document, project, vm
 from tests.proof.ends import Interposed, Point
@@ -45,19 +45,15 @@ WORLD = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
     def build(*documents: str) -> Emulated:
-        environ = {"PW": "canary-login-one", "PW2": "canary-login-two"}
-        made.append(Emulated(project(tmp_path / "one", *documents, environ=environ), WORLD))
-        result = made[-1].run("apply", "--yes")
-        assert result.code == 0, result.out + result.err
-        return made[-1]
+        made: Emulated = world(
+            *documents, directory="one", environ={"PW": "canary-login-one", "PW2": "canary-login-two"}, **WORLD
+        )
+        applied(made)
+        return made
 
-    yield build
-    for emulated in made:
-        emulated.close()
+    return build
 
 
 def ignoring(*paths: str, **changed: Any) -> str:

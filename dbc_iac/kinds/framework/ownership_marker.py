@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 _MARKER = re.compile(r"\[(dbc-iac:([A-Za-z0-9._@-]+)/([A-Za-z0-9._@-]+)/([a-z0-9.-]+)/([0-9]+)/([0-9a-f]+))\]$")
 
@@ -37,3 +38,9 @@ def read_marker(description: str) -> tuple[str, Marker | None]:
 def parse_marker(text: str) -> Marker | None:
     """A marker from the text of an observation."""
     return read_marker(f"[{text}]")[1]
+
+
+def with_generation(text: str, generation: int) -> str:
+    """A marker as text, for an object of another generation; a text without a marker stays."""
+    marker = parse_marker(text)
+    return text if marker is None else str(replace(marker, generation=generation))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from dbc_iac.diagnostics import Diagnostic, Diagnostics, ExitCode, Severity
 from dbc_iac.kinds import kind_of
+from dbc_iac.kinds.framework.ownership_marker import with_generation
 from dbc_iac.plan.decide.changes import ChangeSet, not_ignored
 from dbc_iac.plan.decide.deletions import data_loss
 from dbc_iac.plan.decide.diff import initial
@@ -50,7 +51,9 @@ def _with_parent(change: Change, parent: Change, change_set: ChangeSet) -> Chang
         reason = f"{change.placement.parent} is replaced"
         named = change.identity.id if kind_of(change.kind).survives_parent else ""
         fields = tuple(initial(kind_of(change.kind), change.desired, change.secrets))
-        identity = replace(change.identity, id=named, generation=change.identity.generation + 1)
+        generation = change.identity.generation + 1
+        marker = with_generation(change.identity.marker, generation)
+        identity = replace(change.identity, id=named, generation=generation, marker=marker)
         return replace(host, action=Action.CREATE, identity=identity, reasons=(reason,), fields=fields)
     if kind_of(change.kind).survives_parent:
         as_it_is = change.action in {Action.NO_OP, Action.UPDATE}

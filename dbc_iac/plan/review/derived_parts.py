@@ -28,6 +28,7 @@ from dbc_iac.plan.model import Action, Change, Plan, equal
 from dbc_iac.plan.observe.tracked_objects import TrackedObject, find_tracked_objects
 
 _NEW = frozenset({Action.CREATE, Action.REPLACE})
+_OF_EARLIER_CALLS = frozenset({"earlier objects", "earlier outcome"})
 
 
 def differing_parts(plan: Plan, context: PlanContext) -> Iterator[tuple[Change, str]]:
@@ -47,7 +48,7 @@ def differing_parts(plan: Plan, context: PlanContext) -> Iterator[tuple[Change, 
         parts = _parts(change, tracked, context, repeats=repeats, unproved=change.address in blind)
         parts |= {"users": (change.users, users[change.address].users)}
         if change.placement.parent in replaced:  # nothing is there that it could be taken for
-            parts = {name: part for name, part in parts.items() if name not in {"known objects", "unsettled"}}
+            parts = {name: part for name, part in parts.items() if name not in _OF_EARLIER_CALLS}
         for name, (planned, derived) in parts.items():
             if not equal(planned, derived):
                 yield change, name
@@ -77,8 +78,8 @@ def _parts(
     parts: dict[str, tuple[object, object]] = {
         "route": (place.route, base.placement.route),
         "VM": (place.parent, base.placement.parent),
-        "known objects": (change.identity.known, known),
-        "unsettled": (change.unsettled, unsettled or (unproved and change.action is Action.UPDATE)),
+        "earlier objects": (change.identity.known, known),
+        "earlier outcome": (change.unsettled, unsettled or (unproved and change.action is Action.UPDATE)),
     }
     if binding is not None:
         parts |= {
@@ -90,18 +91,18 @@ def _parts(
     made = (resource, context.inventory, change.identity.generation)
     marker = kind.marker(*made) if new and isinstance(kind, Marked) else ""
     if new:
-        parts["marker"] = (_of_any_generation(change.identity.marker, ""), _of_any_generation(marker, ""))
+        parts["owner marker"] = (_without_digest(change.identity.marker), _without_digest(marker))
     if not _is_of(change, resource, base.secrets, context):
         return parts
     if new:
         identity = tracked.id if repeats and tracked.binding is None else kind.identity(*made)
         parts["id"] = (change.identity.id, identity)
-        parts["marker"] = (_of_any_generation(change.identity.marker), _of_any_generation(marker))
+        parts["owner marker"] = (change.identity.marker, marker)
     return parts | {
         "dependencies": (change.dependencies, base.dependencies),
-        "follows": (change.follows, base.follows),
+        "file dependencies": (change.follows, base.follows),
         "protected": (change.protected, base.protected),
-        "auto": (change.auto, base.auto),
+        "automatic values": (change.auto, base.auto),
     }
 
 
@@ -111,12 +112,10 @@ def _repeats(change: Change, tracked: TrackedObject | None) -> bool:
     return operation is not None and operation.generation == change.identity.generation
 
 
-def _of_any_generation(text: str, digest: str | None = None) -> str:
-    """An owner marker without its generation. `digest`: in place of that of its fields."""
+def _without_digest(text: str) -> str:
+    """An owner marker without the digest of fields."""
     marker = parse_marker(text)
-    if marker is None:
-        return text
-    return str(replace(marker, generation=0, digest=marker.digest if digest is None else digest))
+    return text if marker is None else str(replace(marker, digest=""))
 
 
 def _is_of(change: Change, resource: Resource[Spec], secrets: Mapping[str, Json], context: PlanContext) -> bool:

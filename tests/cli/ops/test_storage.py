@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from dbc_iac.emulator import FaultSpec
+from tests.cli.runs import applied
 from tests.projects import NODE_ID, Emulated, document, project, vm
 
 IMAGE_SERVERS = [
@@ -20,19 +20,13 @@ LAN = document("Network", "lab", {"name": "trainnet", "via": "gpu-a", "cidr": "1
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
-    made: list[Emulated] = []
-
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
     def build(*documents: str) -> Emulated:
-        one = project(tmp_path, *documents)
-        made.append(Emulated(one, {"imageServers": IMAGE_SERVERS, "gpuNodes": [{"id": NODE_ID}]}))
-        result = made[-1].run("apply", "--yes")
-        assert result.code == 0, result.out + result.err
-        return made[-1]
+        made: Emulated = world(*documents, imageServers=IMAGE_SERVERS, gpuNodes=[{"id": NODE_ID}])
+        applied(made)
+        return made
 
-    yield build
-    for emulated in made:
-        emulated.close()
+    return build
 
 
 def sizes(emulated: Emulated) -> list[int]:

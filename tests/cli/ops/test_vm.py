@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from dbc_iac.emulator import FaultSpec
 from dbc_iac.operations.project import Project
 from dbc_iac.state.backends.local import LocalBackend
+from tests.cli.runs import applied
 from tests.projects import NODE_ID, Emulated, project, vm
 
 PASSWORD = "canary-of-the-manifest"
@@ -20,20 +21,15 @@ LOGIN = {"username": "dbc", "password": {"env": "PASSWORD"}}
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., Emulated]]:
+def world(world: Callable[..., Emulated]) -> Callable[..., Emulated]:
     """An applied project with one VM `trainer`."""
-    made: list[Emulated] = []
 
     def build(**changed: Any) -> Emulated:
-        one = project(tmp_path, vm(**{"login": LOGIN, **changed}), environ={"PASSWORD": PASSWORD})
-        made.append(Emulated(one))
-        result = made[-1].run("apply", "--yes")
-        assert result.code == 0, result.out + result.err
-        return made[-1]
+        made: Emulated = world(vm(**{"login": LOGIN, **changed}), environ={"PASSWORD": PASSWORD})
+        applied(made)
+        return made
 
-    yield build
-    for emulated in made:
-        emulated.close()
+    return build
 
 
 def only(emulated: Emulated) -> dict[str, Any]:
